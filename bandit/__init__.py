@@ -1,0 +1,1 @@
+"""Learned fusion: Thompson-sampling weights per feature_uri. Not built yet."""

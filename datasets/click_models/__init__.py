@@ -1,0 +1,1 @@
+"""Click models: how examination and relevance make clicks. One model a file."""

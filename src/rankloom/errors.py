@@ -1,0 +1,66 @@
+"""Every error that rankloom raises on purpose, in one tree.
+
+::
+
+    RankloomError (Exception)
+    ├── InvalidInputError (ValueError)      a parameter, a file's content or a table is wrong
+    │   ├── NoExposuresError                nothing in the log says what was shown and not clicked
+    │   └── NotIdentifiableError            the data cannot tell the quantity that was asked for
+    ├── UnreadableSourceError (OSError)     a file is missing, truncated or of another format
+    ├── IntegrityError                      a stored file does not match its own digest or format
+    ├── StateMismatchError                  two states were made with different settings
+    └── StoreError                          a store cannot be reached or refuses to work
+
+A message says which parameter, what was given, what was expected and how to mend it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RankloomError(Exception):
+    """Base of all errors that rankloom raises on purpose."""
+
+
+class InvalidInputError(RankloomError, ValueError):
+    """A parameter, a file's content or a table is not what was expected."""
+
+
+class NoExposuresError(InvalidInputError):
+    """The log holds no document that was shown and not clicked."""
+
+
+class NotIdentifiableError(InvalidInputError):
+    """The data cannot tell the quantity that was asked for."""
+
+
+class UnreadableSourceError(RankloomError, OSError):
+    """A source cannot be read at all: missing, truncated, or of another format."""
+
+
+class IntegrityError(RankloomError):
+    """A stored file does not match its own digest, format or version."""
+
+
+class StateMismatchError(RankloomError):
+    """Two states were made with different settings and cannot be combined."""
+
+
+class StoreError(RankloomError):
+    """A store cannot be reached or refuses to work."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the closest known name, or an empty string.
+
+    Examples
+    --------
+    >>> did_you_mean("clik", ["click", "view"])
+    " Did you mean 'click'?"
+    >>> did_you_mean("zzz", ["click", "view"])
+    ''
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
