@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from ..errors import InvalidInputError
 from .reports import LoadReport
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     import lightgbm
     import pandas as pd
+    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
 NO_POSITION = -1

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import did_you_mean
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
-def attach(
-    package: str, exports: Mapping[str, str], public: Sequence[str]
-) -> Callable[[str], Any]:
+
+def attach(package: str, exports: Mapping[str, str], public: Sequence[str]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a package whose public names live in sub-modules.
 
     Parameters

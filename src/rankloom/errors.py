@@ -17,7 +17,10 @@ A message says which parameter, what was given, what was expected and how to men
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class RankloomError(Exception):
