@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._lazy import attach
 
-__all__: list[str] = []
-__getattr__ = attach(__name__, {}, __all__)
+if TYPE_CHECKING:
+    from .bootstrap import PairedDifference, paired_bootstrap
+    from .debiased_metrics import examination_weighted_dcg
+    from .evaluation import Comparison, Report, evaluate
+    from .metrics import Metric, average_precision, err, mrr, ndcg, parse_metric, precision, recall
+    from .ranker import Ranker
+    from .relevance import DocumentRelevance, ips_relevance
+
+__all__ = [
+    "Comparison",
+    "DocumentRelevance",
+    "Metric",
+    "PairedDifference",
+    "Ranker",
+    "Report",
+    "average_precision",
+    "err",
+    "evaluate",
+    "examination_weighted_dcg",
+    "ips_relevance",
+    "mrr",
+    "ndcg",
+    "paired_bootstrap",
+    "parse_metric",
+    "precision",
+    "recall",
+]
+__getattr__ = attach(
+    __name__,
+    {
+        "Comparison": "evaluation",
+        "DocumentRelevance": "relevance",
+        "Metric": "metrics",
+        "PairedDifference": "bootstrap",
+        "Ranker": "ranker",
+        "Report": "evaluation",
+        "average_precision": "metrics",
+        "err": "metrics",
+        "evaluate": "evaluation",
+        "examination_weighted_dcg": "debiased_metrics",
+        "ips_relevance": "relevance",
+        "mrr": "metrics",
+        "ndcg": "metrics",
+        "paired_bootstrap": "bootstrap",
+        "parse_metric": "metrics",
+        "precision": "metrics",
+        "recall": "metrics",
+    },
+    __all__,
+)

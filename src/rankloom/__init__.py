@@ -7,15 +7,49 @@ from typing import TYPE_CHECKING
 from ._lazy import attach
 
 if TYPE_CHECKING:
+    from .datasets.interaction import Interaction, parse_interaction
+    from .datasets.letor import load_letor
+    from .datasets.pairs import load_pairs
+    from .datasets.position_bias import PositionBias
+    from .datasets.scan import scan
+    from .datasets.simulate import simulate_interactions
+    from .datasets.splits import split_by_time
     from .datasets.training_pairs import TrainingPairs
+    from .datasets.validate import validate
+    from .errors import RankloomError
+    from .ltr.ranker import Ranker
 
 __version__ = "0.1.0"
 
-__all__ = ["TrainingPairs"]
+__all__ = [
+    "Interaction",
+    "PositionBias",
+    "Ranker",
+    "RankloomError",
+    "TrainingPairs",
+    "load_letor",
+    "load_pairs",
+    "parse_interaction",
+    "scan",
+    "simulate_interactions",
+    "split_by_time",
+    "validate",
+]
 __getattr__ = attach(
     __name__,
     {
+        "parse_interaction": "datasets.interaction",
+        "Interaction": "datasets.interaction",
+        "validate": "datasets.validate",
+        "scan": "datasets.scan",
+        "Ranker": "ltr.ranker",
+        "load_pairs": "datasets.pairs",
+        "split_by_time": "datasets.splits",
+        "RankloomError": "errors",
+        "PositionBias": "datasets.position_bias",
         "TrainingPairs": "datasets.training_pairs",
+        "load_letor": "datasets.letor",
+        "simulate_interactions": "datasets.simulate",
     },
     __all__,
 )

@@ -1,0 +1,72 @@
+# Two commands for newcomers, `make demo` and `make test`. They need Python 3.11+, pip and make,
+# and write to $(VENV) and demo-output/ only. PYTHON=... picks the interpreter, VENV=... the folder.
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+# setuptools warns of every editable install that folders of the working directory might win.
+INSTALL = PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --quiet --constraint constraints.txt
+
+# Names are tried by running them: version managers leave shims on the path that only fail.
+CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
+MODERN = import sys; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: help demo test test-slow check clean
+
+help:
+	@echo "make demo       simulate interactions, measure their bias, train and judge a ranker"
+	@echo "make test       every test that is not slow (ARGS='-k name' picks some)"
+	@echo "make test-slow  the slow tests"
+	@echo "make check      lint, format and types"
+	@echo "make clean      remove $(VENV) and demo-output"
+
+demo: $(VENV)/.installed-run
+	@$(BIN)/rankloom demo demo-output
+
+test: $(VENV)/.installed-test
+	$(BIN)/pytest -q -m "not slow" --doctest-modules tests --pyargs rankloom $(ARGS)
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/pytest -q -m slow tests $(ARGS)
+
+check: $(VENV)/.installed-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+clean:
+	rm -rf $(VENV) demo-output
+
+$(VENV)/.installed-run: $(VENV)/.created
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created
+	@$(INSTALL) --editable '.[all]' --group test
+	@touch $@ $(VENV)/.installed-run
+
+$(VENV)/.installed-check: $(VENV)/.installed-test
+	@$(INSTALL) --group check
+	@touch $@
+
+# A venv that works is kept. Debian splits ensurepip off: there the outer pip installs the inner one.
+# pip 25.1 is the first that knows --group.
+$(VENV)/.created: pyproject.toml constraints.txt
+	@set -e; python=; \
+	if ! $(BIN)/python -c '$(MODERN)' 2>/dev/null; then \
+	  for name in $(CANDIDATES); do \
+	    if "$$name" -c '$(MODERN)' 2>/dev/null; then python="$$name"; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "error: none of these runs as Python 3.11 or newer: $(CANDIDATES); set PYTHON=/path/to/python" >&2; \
+	    exit 2; \
+	  fi; \
+	  echo "creating $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV) >/dev/null 2>&1 || { \
+	    "$$python" -m venv --clear --without-pip $(VENV); \
+	    "$$python" -m pip --python $(BIN)/python install --quiet pip; \
+	  }; \
+	fi
+	@$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@touch $@

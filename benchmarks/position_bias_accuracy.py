@@ -1,0 +1,273 @@
+"""Error and coverage of `PositionBias` on simulated clicks with a known examination curve.
+
+Data: MQ2007-agg parts A1 to A3 (../shared/data/mq2007agg), features = the ranks of 21 systems.
+Log: three production rankers, each a small lambdarank (20 rounds, 4 leaves) on 10 random queries;
+an execution draws a query with at least 10 documents and one ranker, and shows its top 10.
+Clicks: P(click) = 1/rank * (0.1 + 0.9 r), r = 0, 1/3, 1 for grades 0, 1, 2. Every log goes the
+whole way: simulate_interactions, load_pairs, PositionBias.fit.
+
+Error: the largest relative error over positions 1 to 9, median over the seeds, for every estimator
+and for the rival: all-pairs harvesting as published (Agarwal et al., WSDM 2019, equation of
+section 4.2 maximised by L-BFGS), on the same counts. Coverage: how often the nominal intervals of
+the all-pairs estimate hold the truth, pooled over positions and logs; the simultaneous band counts
+once a log. At last one deterministic ranker (reciprocal rank fusion), which must be refused.
+
+usage: position_bias_accuracy.py [--data DIR] [--seeds N] [--logs N] [--sessions N N] [--out JSON]
+exit code: 0 if every bound in BOUNDS holds, else 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightgbm
+import numpy as np
+import polars as pl
+import scipy
+from scipy.optimize import minimize
+from scipy.special import expit
+
+import rankloom
+from rankloom.datasets import (
+    PositionBias,
+    TrainingPairs,
+    load_letor,
+    load_pairs,
+    simulate_interactions,
+    true_examination,
+)
+from rankloom.datasets._swaps import count_pairs
+from rankloom.errors import NotIdentifiableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHOWN = 10
+TRUTH = true_examination(SHOWN)
+BOUNDS = {
+    "median error at 20,000 sessions": (0.0, 0.17),
+    "median error at 200,000 sessions": (0.0, 0.06),
+    "pointwise coverage": (0.80, 0.97),
+    "simultaneous coverage": (0.80, 1.0),
+}
+PRODUCTION = {
+    "objective": "lambdarank",
+    "num_leaves": 4,
+    "learning_rate": 0.05,
+    "min_data_in_leaf": 20,
+    "lambdarank_truncation_level": SHOWN,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+
+
+def weak_rankers(judged: TrainingPairs, seed: int) -> NDArray[np.float64]:
+    """Return scores of three lambdaranks trained on 10 random queries each; shape (rows, 3)."""
+    rng = np.random.default_rng(seed)
+    scores = []
+    for _ in range(3):
+        few = judged.take(rng.choice(judged.n_executions, 10, replace=False))
+        data = lightgbm.Dataset(few.X, few.y, group=few.group)
+        booster = lightgbm.train({**PRODUCTION, "seed": seed}, data, 20)
+        ties = 1e-9 * rng.random(len(judged))
+        scores.append(np.asarray(booster.predict(judged.X, num_threads=1)) + ties)
+    return np.column_stack(scores)
+
+
+def one_ranker(judged: TrainingPairs) -> NDArray[np.float64]:
+    """Return the scores of reciprocal rank fusion over the 21 systems; shape (rows, 1)."""
+    return np.nansum(1 / (60 + judged.X.astype(np.float64)), axis=1)[:, None]
+
+
+def log_of(
+    judged: TrainingPairs, rankers: NDArray[np.float64], sessions: int, seed: int
+) -> TrainingPairs:
+    """Simulate one log and load it."""
+    interactions = simulate_interactions(
+        judged,
+        n_executions=sessions,
+        random_state=seed,
+        rankers=rankers,
+        list_size=SHOWN,
+        min_documents=SHOWN,
+        context={},
+        channels=(),
+        interactions="clicks",
+        metadata=False,
+    )
+    return load_pairs(interactions, builtin_features=())
+
+
+def published_all_pairs(pairs: TrainingPairs) -> NDArray[np.float64]:
+    """Return the curve by the all-pairs likelihood of Agarwal et al. (2019)."""
+    counts = count_pairs(pairs, SHOWN)
+    rate, shown = np.zeros((len(counts), SHOWN)), np.zeros((len(counts), SHOWN))
+    rate[counts.pair, counts.position] = counts.clicks / counts.shown
+    shown[counts.pair, counts.position] = 1.0
+    clicked, total = rate.T @ shown, shown.T @ shown
+    upper, apart = np.triu_indices(SHOWN, 1), ~np.eye(SHOWN, dtype=bool)
+
+    def loss(free: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        examined, relevance = expit(free[:SHOWN]), np.zeros((SHOWN, SHOWN))
+        relevance[upper] = expit(free[SHOWN:])
+        relevance += relevance.T
+        chance = np.clip(examined[:, None] * relevance, 1e-9, 1 - 1e-9)
+        missed = total - clicked
+        value = -(clicked * np.log(chance) + missed * np.log1p(-chance))[apart].sum()
+        slope = np.where(apart, missed / (1 - chance) - clicked / chance, 0.0)
+        by_pair = slope * examined[:, None]
+        half = (by_pair + by_pair.T)[upper] * (relevance * (1 - relevance))[upper]
+        return value, np.concatenate(
+            [(slope * relevance).sum(axis=1) * examined * (1 - examined), half]
+        )
+
+    start = np.concatenate([np.linspace(2, -2, SHOWN), np.zeros(len(upper[0]))])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000})
+    curve = expit(found.x[:SHOWN])
+    return np.asarray(curve / curve[0])
+
+
+def largest_error(curve: NDArray[np.float64]) -> float:
+    """Return the largest relative error over positions 1 to 9; NaN if one has no estimate."""
+    if len(curve) < SHOWN:
+        return float("nan")
+    return float(np.abs(curve[1:] / TRUTH[1:] - 1).max())
+
+
+def errors(judged: TrainingPairs, sessions: int, seeds: int) -> dict[str, Any]:
+    """Return every estimator's largest error on every seed, and the seconds of a fit."""
+    found: dict[str, list[float]] = {}
+    seconds = []
+    for seed in range(seeds):
+        pairs = log_of(judged, weak_rankers(judged, seed), sessions, seed)
+        started = time.perf_counter()
+        bias = PositionBias().fit(pairs)
+        seconds.append(time.perf_counter() - started)
+        curves = {**bias.estimates_, "published all-pairs": published_all_pairs(pairs)}
+        for name, curve in curves.items():
+            found.setdefault(name, []).append(largest_error(curve))
+    return {
+        "sessions": sessions,
+        "errors": found,
+        "median": {name: float(np.median(values)) for name, values in found.items()},
+        "fit_seconds": float(np.median(seconds)),
+    }
+
+
+def coverage(judged: TrainingPairs, sessions: int, logs: int) -> dict[str, Any]:
+    """Return how often intervals and band of `logs` logs hold the truth."""
+    inside, within = [], []
+    for seed in range(logs):
+        pairs = log_of(judged, weak_rankers(judged, 1000 + seed), sessions, 1000 + seed)
+        bias = PositionBias().fit(pairs)
+        held = (bias.lower_ <= TRUTH) & (bias.upper_ >= TRUTH)
+        inside.append(held[1:].tolist())
+        within.append(bool(((bias.band_lower_ <= TRUTH) & (bias.band_upper_ >= TRUTH)).all()))
+    return {
+        "sessions": sessions,
+        "logs": logs,
+        "pointwise": float(np.mean(inside)),
+        "by_position": np.mean(inside, axis=0).round(3).tolist(),
+        "simultaneous": float(np.mean(within)),
+    }
+
+
+def refusal(judged: TrainingPairs, sessions: int) -> str | None:
+    """Return the message on a log of one deterministic ranker, or None if none was raised."""
+    try:
+        PositionBias().fit(log_of(judged, one_ranker(judged), sessions, 0))
+    except NotIdentifiableError as error:
+        return str(error)
+    return None
+
+
+def print_errors(result: dict[str, Any]) -> None:
+    """Print one table: estimators by median, 90 % quantile and largest error."""
+    print(f"\n{result['sessions']:,} sessions: largest relative error over positions 1 to 9")
+    print(f"{'estimator':<22}{'median':>9}{'90 %':>9}{'largest':>9}{'undefined':>11}")
+    for name, values in result["errors"].items():
+        known = np.array([value for value in values if np.isfinite(value)])
+        print(
+            f"{name:<22}{result['median'][name]:>9.1%}{np.quantile(known, 0.9):>9.1%}"
+            f"{known.max():>9.1%}{len(values) - len(known):>11}"
+        )
+    print(f"fit with 200 replicates: {result['fit_seconds']:.2f} s, median")
+
+
+def judge(tables: list[dict[str, Any]], cover: dict[str, Any]) -> dict[str, Any]:
+    """Return each bounded quantity with its value, bounds and verdict."""
+    values = {
+        f"median error at {table['sessions']:,} sessions": table["median"]["all_pairs"]
+        for table in tables
+    }
+    values["pointwise coverage"] = cover["pointwise"]
+    values["simultaneous coverage"] = cover["simultaneous"]
+    return {
+        name: {"value": value, "bounds": BOUNDS[name], "holds": _holds(value, BOUNDS[name])}
+        for name, value in values.items()
+        if name in BOUNDS
+    }
+
+
+def _holds(value: float, bounds: tuple[float, float]) -> bool:
+    return bool(bounds[0] <= value <= bounds[1])
+
+
+def main() -> int:
+    """Run, print the tables, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
+    parser.add_argument("--seeds", type=int, default=20, help="logs for the error")
+    parser.add_argument("--logs", type=int, default=100, help="logs for the coverage")
+    parser.add_argument("--sessions", type=int, nargs="+", default=[20_000, 200_000])
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    judged = load_letor([options.data / "mq2007agg" / f"A{part}.txt.gz" for part in (1, 2, 3)])
+    versions = {
+        "python": platform.python_version(),
+        "rankloom": rankloom.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "polars": pl.__version__,
+        "lightgbm": lightgbm.__version__,
+    }
+    print(", ".join(f"{name} {version}" for name, version in versions.items()), "; 1 thread")
+    tables = []
+    for sessions in options.sessions:
+        tables.append(errors(judged, sessions, options.seeds))
+        print_errors(tables[-1])
+    cover = coverage(judged, options.sessions[0], options.logs)
+    print(
+        f"\n90 % intervals of all_pairs, {cover['logs']} logs of {cover['sessions']:,} sessions: "
+        f"pointwise {cover['pointwise']:.1%} (by position {cover['by_position']}), "
+        f"simultaneous {cover['simultaneous']:.1%}"
+    )
+    message = refusal(judged, options.sessions[0])
+    print(f"one deterministic ranker: {message or 'NOT REFUSED'}")
+    verdicts = judge(tables, cover)
+    for name, verdict in verdicts.items():
+        word = "holds" if verdict["holds"] else "FAILS"
+        print(f"{word}: {name} {verdict['value']:.3f}, bounds {verdict['bounds']}")
+    if options.out:
+        result = {
+            "versions": versions,
+            "errors": tables,
+            "coverage": cover,
+            "refusal": message,
+            "verdicts": verdicts,
+        }
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    return 0 if message and all(verdict["holds"] for verdict in verdicts.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,395 @@
+"""The compiled kernel that folds interaction rows into (execution, document) pairs.
+
+Rows arrive as flat arrays of numbers. A counting sort brings the rows of an execution together;
+within it a small sort by (document, time, position) makes every pair a run, which is folded in
+one pass. Nothing depends on the order in which the rows came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .._jit import kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_TIME = -(1 << 62)
+"""Event time of a row without one: an impression logged without a time came before any event.
+
+Far from any date and yet no subtraction of two times overflows.
+"""
+
+DUPLICATE_WINDOW = 5 * 60 * 1_000_000
+"""Microseconds within which the same signal on the same document is a repeat."""
+
+_INSERTION_SORT_UP_TO = 24
+
+
+class RowColumns(NamedTuple):
+    """Interaction rows as numbers; arrays have shape (n,) where nothing else is said.
+
+    `execution` and `document` are codes in any order; `execution_rank` (e,) and `document_rank`
+    (d,) are the order of the output. Executions from code `stand_ins_from` on were made up for
+    rows without an execution_id, which by contract are never duplicates. `carried` (n, k) holds
+    the values that a pair takes from its earliest row that has one (NaN: has none); `features` are
+    those of its columns that become features, the first of all is the score.
+    """
+
+    execution: NDArray[np.int32]
+    document: NDArray[np.int32]
+    types: NDArray[np.uint64]
+    time: NDArray[np.int64]
+    position: NDArray[np.int32]
+    carried: NDArray[np.float64]
+    execution_rank: NDArray[np.int32]
+    document_rank: NDArray[np.int32]
+    stand_ins_from: int
+    features: NDArray[np.int64]
+
+
+class SignalMasks(NamedTuple):
+    """What the bits of `RowColumns.types` mean."""
+
+    grade: NDArray[np.int32]
+    list_level: np.uint64
+    negative: np.uint64
+    impression: np.uint64
+    return_to_results: np.uint64
+
+
+class PairColumns(NamedTuple):
+    """Pairs in execution order.
+
+    `group` has one value per execution, by rank (0 where it was dropped), the other arrays have
+    one value, `X` one row, per pair; `document` is a rank.
+    """
+
+    group: NDArray[np.int32]
+    document: NDArray[np.int32]
+    grade: NDArray[np.float32]
+    clicked: NDArray[np.bool_]
+    negative: NDArray[np.bool_]
+    position: NDArray[np.int32]
+    score: NDArray[np.float64]
+    X: NDArray[np.float32]
+
+
+class PairCounts(NamedTuple):
+    """What the fold noticed: rows, rows, pairs, executions, executions."""
+
+    duplicates: int
+    list_level_rows: int
+    position_conflicts: int
+    clicks_only: int
+    list_level_only: int
+
+
+@kernel
+def first_times(
+    execution: NDArray[np.int32], time: NDArray[np.int64], n_executions: int
+) -> NDArray[np.int64]:
+    """Return the time of each execution's first event, `NO_TIME` where none has a time."""
+    first = np.full(n_executions, NO_TIME, np.int64)
+    for i in range(len(execution)):
+        e = execution[i]
+        if e >= 0 and time[i] != NO_TIME and (first[e] == NO_TIME or time[i] < first[e]):
+            first[e] = time[i]
+    return first
+
+
+@kernel
+def earliest_values(
+    execution: NDArray[np.int32],
+    time: NDArray[np.int64],
+    values: NDArray[np.int32],
+    rank: NDArray[np.int32],
+    n_executions: int,
+) -> NDArray[np.int32]:
+    """Return each execution's earliest value that is not -1; ties go to the lowest rank."""
+    best = np.full(n_executions, -1, np.int32)
+    when = np.empty(n_executions, np.int64)
+    for i in range(len(execution)):
+        e = execution[i]
+        value = values[i]
+        if e < 0 or value < 0:
+            continue
+        old = best[e]
+        if old < 0 or time[i] < when[e] or (time[i] == when[e] and rank[value] < rank[old]):
+            best[e] = value
+            when[e] = time[i]
+    return best
+
+
+@kernel
+def _rows_by_execution(
+    execution: NDArray[np.int32], rank: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return where each execution's rows start, and the rows in that order (counting sort)."""
+    starts = np.zeros(len(rank) + 1, np.int64)
+    for e in execution:
+        if e >= 0:
+            starts[rank[e] + 1] += 1
+    for e in range(len(rank)):
+        starts[e + 1] += starts[e]
+    fill = starts[:-1].copy()
+    rows = np.empty(starts[-1], np.int32)
+    for i in range(len(execution)):
+        e = execution[i]
+        if e >= 0:
+            rows[fill[rank[e]]] = i
+            fill[rank[e]] += 1
+    return starts, rows
+
+
+# The kernels below take flat arrays and bounds instead of tuples and slices: numba counts
+# references to every array that is sliced or unpacked, which took most of the time.
+
+
+@kernel
+def _sort(
+    keys: NDArray[np.int64], n: int, order: NDArray[np.int32], spare: NDArray[np.int32]
+) -> None:
+    """Fill `order` with 0..n-1 sorted by the three rows of `keys`, the first one leading.
+
+    Insertion sort of short runs, then bottom-up merges: executions are short, but a robot's may
+    hold a million rows.
+    """
+    for low in range(0, n, _INSERTION_SORT_UP_TO):
+        for i in range(low, min(low + _INSERTION_SORT_UP_TO, n)):
+            j = i - 1
+            while j >= low and _before(keys, i, order[j]):
+                order[j + 1] = order[j]
+                j -= 1
+            order[j + 1] = i
+    width = _INSERTION_SORT_UP_TO
+    while width < n:
+        for low in range(0, n, 2 * width):
+            middle, high = min(low + width, n), min(low + 2 * width, n)
+            i, j = low, middle
+            for k in range(low, high):
+                if j >= high or (i < middle and not _before(keys, order[j], order[i])):
+                    spare[k] = order[i]
+                    i += 1
+                else:
+                    spare[k] = order[j]
+                    j += 1
+        order[:n] = spare[:n]
+        width *= 2
+
+
+@kernel
+def _before(keys: NDArray[np.int64], a: int, b: int) -> bool:
+    if keys[0, a] != keys[0, b]:
+        return bool(keys[0, a] < keys[0, b])
+    if keys[1, a] != keys[1, b]:
+        return bool(keys[1, a] < keys[1, b])
+    return bool(keys[2, a] < keys[2, b])
+
+
+@kernel
+def _count_duplicates(
+    types: NDArray[np.uint64],
+    time: NDArray[np.int64],
+    run: NDArray[np.int32],
+    begin: int,
+    end: int,
+    kept_at: NDArray[np.int64],
+) -> int:
+    """Count rows that repeat the last kept one of the same types within the window.
+
+    `kept_at[i]` is the time of the last kept row with row i's types, so that looking back may stop
+    at the first row with the same types, kept or not.
+    """
+    duplicates = 0
+    for i in range(begin, end):
+        now = time[run[i]]
+        if now == NO_TIME:
+            continue
+        kept_at[i] = now
+        j = i - 1
+        while j >= begin and now - time[run[j]] <= DUPLICATE_WINDOW:
+            if types[run[j]] == types[run[i]]:
+                if now - kept_at[j] <= DUPLICATE_WINDOW:
+                    kept_at[i] = kept_at[j]
+                    duplicates += 1
+                break
+            j -= 1
+    return duplicates
+
+
+@kernel
+def _earliest(
+    carried: NDArray[np.float64],
+    column: int,
+    time: NDArray[np.int64],
+    position: NDArray[np.int32],
+    run: NDArray[np.int32],
+    begin: int,
+    end: int,
+) -> float:
+    """Return the first value that is not NaN in a run; among rows of one moment the highest."""
+    best = np.nan
+    when = where = np.int64(0)
+    for i in range(begin, end):
+        row = run[i]
+        value = carried[row, column]
+        if np.isnan(value):
+            continue
+        if np.isnan(best):
+            best, when, where = value, time[row], np.int64(position[row])
+        elif time[row] != when or position[row] != where:
+            break
+        else:
+            best = max(best, value)
+    return float(best)
+
+
+@kernel
+def _grade(types: np.uint64, grades: NDArray[np.int32], return_to_results: np.uint64) -> int:
+    """Return the highest grade of a set of types; a return to the results takes a click back."""
+    highest, bit = 0, 0
+    left = types
+    while left:
+        if left & np.uint64(1):
+            highest = max(highest, grades[bit])
+        left >>= np.uint64(1)
+        bit += 1
+    return 0 if highest == 1 and types & return_to_results else highest
+
+
+@kernel
+def _choose(
+    by_execution: NDArray[np.int32],
+    begin: int,
+    end: int,
+    types: NDArray[np.uint64],
+    list_level: np.uint64,
+    chosen: NDArray[np.int32],
+) -> int:
+    """Copy the rows that speak of a document; return how many there are."""
+    m = 0
+    for i in range(begin, end):
+        if types[by_execution[i]] & ~list_level:
+            chosen[m] = by_execution[i]
+            m += 1
+    return m
+
+
+@kernel
+def _find_runs(
+    document_rank: NDArray[np.int32],
+    document: NDArray[np.int32],
+    time: NDArray[np.int64],
+    position: NDArray[np.int32],
+    chosen: NDArray[np.int32],
+    m: int,
+    keys: NDArray[np.int64],
+    run: NDArray[np.int32],
+    bounds: NDArray[np.int32],
+    order: NDArray[np.int32],
+    spare: NDArray[np.int32],
+) -> int:
+    """Sort an execution's `m` chosen rows into runs of one document; return how many there are.
+
+    `run` gets the rows by (document, time, position), `bounds` where each run starts and the end
+    of the last, `order` the runs by (position of the earliest row, document).
+    """
+    for i in range(m):
+        row = chosen[i]
+        keys[0, i], keys[1, i], keys[2, i] = document_rank[document[row]], time[row], position[row]
+    _sort(keys, m, order, spare)
+    n = 0
+    for i in range(m):
+        run[i] = chosen[order[i]]
+        if i == 0 or document[run[i]] != document[run[i - 1]]:
+            bounds[n] = i
+            n += 1
+    bounds[n] = m
+    for r in range(n):
+        row = run[bounds[r]]
+        keys[0, r], keys[1, r], keys[2, r] = position[row], document_rank[document[row]], 0
+    _sort(keys, n, order, spare)
+    return n
+
+
+@kernel
+def _fold(
+    rows: RowColumns, signals: SignalMasks, pairs: PairColumns
+) -> tuple[int, int, int, int, int, int]:
+    """Fill `pairs`; return their number and what `PairCounts` counts."""
+    types, time, position, carried = rows.types, rows.time, rows.position, rows.carried
+    document, rank, features = rows.document, rows.document_rank, rows.features
+    execution, stand_ins_from = rows.execution, rows.stand_ins_from
+    score, X = pairs.score, pairs.X
+    starts, by_execution = _rows_by_execution(rows.execution, rows.execution_rank)
+    longest = np.max(np.diff(starts))
+    chosen = np.empty(longest, np.int32)
+    run = np.empty(longest, np.int32)
+    order = np.empty(longest, np.int32)
+    spare = np.empty(longest, np.int32)
+    bounds = np.empty(longest + 1, np.int32)
+    keys = np.empty((3, longest), np.int64)
+    kept_at = np.empty(longest, np.int64)
+    p = duplicates = list_level_rows = conflicts = clicks_only = list_level_only = 0
+    for e in range(len(rows.execution_rank)):
+        m = _choose(by_execution, starts[e], starts[e + 1], types, signals.list_level, chosen)
+        list_level_rows += starts[e + 1] - starts[e] - m
+        n = _find_runs(rank, document, time, position, chosen, m, keys, run, bounds, order, spare)
+        list_level_only += n == 0
+        shown = n == 0
+        for k in range(n):
+            begin, end = bounds[order[k]], bounds[order[k] + 1]
+            first = run[begin]
+            union, moved = types[first], False
+            for i in range(begin + 1, end):
+                union |= types[run[i]]
+                moved |= position[run[i]] != position[first]
+            conflicts += moved
+            score[p] = carried[first, 0]
+            for j in range(len(features)):
+                X[p, j] = carried[first, features[j]]
+            if end - begin > 1:
+                if execution[first] < stand_ins_from:
+                    duplicates += _count_duplicates(types, time, run, begin, end, kept_at)
+                score[p] = _earliest(carried, 0, time, position, run, begin, end)
+                for j in range(len(features)):
+                    value = _earliest(carried, features[j], time, position, run, begin, end)
+                    X[p, j] = value
+            pairs.document[p] = rank[document[first]]
+            pairs.position[p] = position[first]
+            pairs.grade[p] = _grade(union, signals.grade, signals.return_to_results)
+            pairs.clicked[p] = _grade(union, signals.grade, np.uint64(0)) >= 1
+            pairs.negative[p] = (union & signals.negative) != 0
+            shown |= (union & signals.impression) != 0 or not pairs.clicked[p]
+            p += 1
+        if shown:
+            pairs.group[e] = n
+        else:
+            clicks_only += 1
+            p -= n
+    return p, duplicates, list_level_rows, conflicts, clicks_only, list_level_only
+
+
+def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, PairCounts]:
+    """Fold rows into pairs, execution by execution.
+
+    An execution makes pairs if it holds an impression, or a document that was not clicked: where
+    only clicks were logged, nothing says what else was shown. Its pairs are ordered by position,
+    then by document rank. Rows without an execution (code -1) are skipped.
+    """
+    n = len(rows.execution)
+    pairs = PairColumns(
+        np.zeros(len(rows.execution_rank), np.int32),
+        np.empty(n, np.int32),
+        np.empty(n, np.float32),
+        np.empty(n, np.bool_),
+        np.empty(n, np.bool_),
+        np.empty(n, np.int32),
+        np.empty(n, np.float64),
+        np.empty((n, len(rows.features)), np.float32),
+    )
+    made, *counts = _fold(rows, signals, pairs)
+    return PairColumns(pairs.group, *(column[:made] for column in pairs[1:])), PairCounts(*counts)

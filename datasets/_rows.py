@@ -1,0 +1,210 @@
+"""Valid rows of every source as flat numbers, with the dictionaries of their texts."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import polars as pl
+
+from ._grouping import NO_TIME
+from ._interner import MISSING, Interner
+from .interaction import canonical_schema
+from .scan import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from .signals import SignalTable
+
+SNAPSHOT: Final = "query_snapshot"
+CARRIED: Final = ("document_score", "feature_uri", "result_set_size")
+"""Values that a pair takes from its earliest row that has one."""
+RECOMMENDED: Final = (
+    "execution_id",
+    "session_id",
+    "user_id",
+    "query_snapshot",
+    "document_score",
+    "feature_uri",
+    "result_set_size",
+    "event_time",
+)
+"""Optional fields whose absence costs something later; their coverage is reported."""
+
+
+@dataclass
+class LogRows:
+    """All valid rows; arrays have shape (n,).
+
+    Attributes
+    ----------
+    codes : dict of str to ndarray of int32
+        Text column -> code of every row, -1 where missing.
+    texts : dict of str to polars.Series
+        Text column -> text of every code.
+    types : ndarray of uint64
+        Bitmask of the interaction types.
+    time : ndarray of int64
+        Microseconds, `NO_TIME` where missing.
+    position : ndarray of int32
+    carried : ndarray of float64, shape (n, 3)
+        `CARRIED`, NaN where missing; a feature_uri as its alphabetical rank.
+    session : ndarray of int32
+        Code of the session where the row has no execution_id, else -1.
+    filled : dict of str to int
+        Recommended field -> rows that have it.
+    """
+
+    codes: dict[str, NDArray[np.int32]]
+    texts: dict[str, pl.Series]
+    types: NDArray[np.uint64]
+    time: NDArray[np.int64]
+    position: NDArray[np.int32]
+    carried: NDArray[np.float64]
+    session: NDArray[np.int32]
+    filled: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+
+@dataclass
+class RowReader:
+    """Reads scans into `LogRows`, keeping numbers and distinct texts only.
+
+    Parameters
+    ----------
+    signals : SignalTable
+    context : sequence of str
+        Canonical columns, other columns or metadata fields that describe an execution.
+    query_column : str, optional
+        Column that holds the query id; None: the snapshot.
+    """
+
+    signals: SignalTable
+    context: Sequence[str] = ()
+    query_column: str | None = None
+    scans: list[Scan] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._texts = (
+            "execution_id",
+            "feature_id",
+            "feature_uri",
+            self.query_column or SNAPSHOT,
+            *self.context,
+        )
+        self._interners = {name: Interner() for name in (*self._texts, "session_id")}
+        self._codes = {name: np.empty(0, np.int32) for name in self._texts}
+        self._types = np.empty(0, np.uint64)
+        self._time = np.empty(0, np.int64)
+        self._position = np.empty(0, np.int32)
+        self._carried = np.empty((0, len(CARRIED)), np.float64)
+        self._session = np.empty(0, np.int32)
+        self._filled = dict.fromkeys(RECOMMENDED, 0)
+
+    def read(
+        self,
+        source: Any,
+        *,
+        on_error: Literal["quarantine", "raise"],
+        default_types: Sequence[str] | None = None,
+    ) -> None:
+        """Read one source to its end."""
+        canonical = set(canonical_schema())
+        wanted = {*self._texts, *RECOMMENDED, "position", "result_set_size"}
+        own = [name for name in self._texts if name not in canonical]
+        scan = Scan(
+            source,
+            signals=self.signals,
+            columns=(wanted | ({"metadata"} if self.context else set())) & canonical,
+            extra=own,
+            on_error=on_error,
+            default_types=default_types,
+        )
+        for batch in _read_ahead(scan.batches()):
+            self._add(batch, {name for name in self.context if name in own})
+        self.scans.append(scan)
+
+    def finish(self) -> LogRows:
+        """Return everything that was read."""
+        texts = {name: interner.texts() for name, interner in self._interners.items()}
+        rank = np.append(ranks(texts["feature_uri"]).astype(np.float64), np.nan)
+        self._carried[:, CARRIED.index("feature_uri")] = rank[self._codes["feature_uri"]]
+        return LogRows(
+            codes=self._codes,
+            texts=texts,
+            types=self._types,
+            time=self._time,
+            position=self._position,
+            carried=self._carried,
+            session=self._session,
+            filled=self._filled,
+        )
+
+    def _add(self, batch: pl.DataFrame, own_context: set[str]) -> None:
+        for name in self._texts:
+            values = _column_or_metadata(batch, name) if name in own_context else batch[name]
+            _extend(self._codes[name], self._interners[name].add(values.cast(pl.String)))
+        _extend(self._types, batch["type_mask"].to_numpy())
+        _extend(self._time, batch["event_time"].dt.timestamp("us").fill_null(NO_TIME).to_numpy())
+        _extend(self._position, batch["position"].to_numpy())
+        start = len(self._carried)
+        self._carried.resize((start + len(batch), len(CARRIED)), refcheck=False)
+        for name in ("document_score", "result_set_size"):
+            numbers = batch[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            self._carried[start:, CARRIED.index(name)] = numbers
+        for name in RECOMMENDED:
+            self._filled[name] += len(batch) - batch[name].null_count()
+        _extend(self._session, self._sessions_standing_in(batch))
+
+    def _sessions_standing_in(self, batch: pl.DataFrame) -> NDArray[np.int32]:
+        """Code the sessions of the rows that have no execution_id of their own."""
+        sessions = np.full(len(batch), MISSING, np.int32)
+        if batch["execution_id"].null_count():
+            without = batch["execution_id"].is_null()
+            chosen = batch["session_id"].filter(without)
+            sessions[without.to_numpy()] = self._interners["session_id"].add(chosen)
+        return sessions
+
+
+def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield batches while the next one is already being read and checked in a thread."""
+    with ThreadPoolExecutor(1, "rankloom-read") as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
+
+
+def _extend(column: NDArray[Any], values: NDArray[Any]) -> None:
+    """Append to an array in place.
+
+    Unlike lists of parts that are joined at the end, this never holds a column twice: the
+    operating system moves the pages of a large array that grows.
+    """
+    start = len(column)
+    column.resize(start + len(values), refcheck=False)
+    column[start:] = values
+
+
+def ranks(distinct: pl.Series) -> NDArray[np.int32]:
+    """Return the alphabetical rank of each of a series of distinct texts."""
+    return inverse(distinct.arg_sort().to_numpy())
+
+
+def inverse(order: NDArray[Any]) -> NDArray[np.int32]:
+    """Return the place of every element in a permutation."""
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return rank
+
+
+def _column_or_metadata(batch: pl.DataFrame, name: str) -> pl.Series:
+    field_of = pl.col("metadata").str.json_path_match(f'$["{name}"]')
+    return batch.select(pl.coalesce(pl.col(name).cast(pl.String), field_of)).to_series()

@@ -1,0 +1,228 @@
+"""Training pairs in other people's forms: LightGBM, pandas, Parquet, svmlight."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from .._files import write_whole
+from ..errors import InvalidInputError, UnreadableSourceError
+from .reports import LoadReport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import lightgbm
+    import pandas as pd
+
+    from .training_pairs import TrainingPairs
+
+FORMAT: Final = "rankloom.pairs/1"
+_ROW_FIELDS: Final = (
+    "y",
+    "clicked",
+    "negative",
+    "position",
+    "document_score",
+    "age_days",
+    "weight",
+)
+
+
+def to_lightgbm(
+    pairs: TrainingPairs, *, position: bool = False, **options: Any
+) -> lightgbm.Dataset:
+    """Return a `lightgbm.Dataset` over the pairs' own arrays.
+
+    Parameters
+    ----------
+    pairs : TrainingPairs
+    position : bool
+        Whether LightGBM gets the positions, which switches on its own debiasing.
+    **options
+        Passed on to `lightgbm.Dataset`.
+
+    Returns
+    -------
+    lightgbm.Dataset
+        With label, group, and the recency weight where it is not 1 everywhere. Feature names are
+        left to LightGBM, which refuses names such as ``mixpeek://text``.
+    """
+    import lightgbm
+
+    if position and not pairs.has_positions:
+        msg = "position: these pairs have no positions; they were judged, not shown"
+        raise InvalidInputError(msg)
+    categorical = [pairs.feature_names.index(name) for name in pairs.categories]
+    return lightgbm.Dataset(
+        pairs.X,
+        **{
+            "label": pairs.y,
+            "group": pairs.group,
+            "weight": None if (pairs.weight == 1).all() else pairs.weight,
+            "position": pairs.position if position else None,
+            "categorical_feature": categorical or "auto",
+            **options,
+        },
+    )
+
+
+def to_frame(pairs: TrainingPairs) -> pl.DataFrame:
+    """Return one row per pair: ids, context, labels, then the features by name.
+
+    Examples
+    --------
+    >>> from rankloom.datasets import load_pairs
+    >>> row = {"execution_id": "e", "interaction_type": ["impression"]}
+    >>> pairs = load_pairs([{**row, "feature_id": d, "position": i} for i, d in enumerate("ab")])
+    >>> to_frame(pairs).select("execution_id", "document_id", "position", "y").rows()
+    [('e', 'a', 0, 0.0), ('e', 'b', 1, 0.0)]
+    """
+    return pl.DataFrame(
+        {
+            **{
+                name: values.gather(pairs.execution_index) for name, values in _texts(pairs).items()
+            },
+            "document_id": pairs.document_id,
+            "time": pl.Series(pairs.time).gather(pairs.execution_index),
+            **{name: getattr(pairs, name) for name in _ROW_FIELDS},
+            **({} if pairs.examination is None else {"examination": pairs.examination}),
+            **_feature_columns(pairs),
+        }
+    )
+
+
+def to_pandas(pairs: TrainingPairs) -> pd.DataFrame:
+    """Return `to_frame` as a pandas DataFrame; needs the ``pandas`` extra.
+
+    Categorical features are pandas categoricals.
+    """
+    frame = to_frame(pairs)
+    return frame.with_columns(
+        pl.col(name).replace_strict(
+            dict(enumerate(values)), return_dtype=pl.Enum(values), default=None
+        )
+        for name, values in ((f"feature:{n}", v) for n, v in pairs.categories.items())
+    ).to_pandas()
+
+
+def to_svmlight(pairs: TrainingPairs, path: str | Path) -> None:
+    """Write lines ``grade qid:n 1:value ... # document``, which `load_letor` reads back.
+
+    A missing value is written as ``NULL`` (LETOR's sign for it), so that it does not read as 0.
+
+    Parameters
+    ----------
+    pairs : TrainingPairs
+    path : path
+        Written whole or not at all.
+    """
+    numbers = [
+        pl.when(pl.Series(column).is_nan())
+        .then(pl.lit(f" {j}:NULL"))
+        .otherwise(pl.lit(f" {j}:") + pl.Series(column).cast(pl.String))
+        for j, column in enumerate(pairs.X.T, start=1)
+    ]
+    lines = pl.select(
+        pl.concat_str(
+            pl.Series(pairs.y.astype(np.int32)).cast(pl.String),
+            pl.lit(" qid:"),
+            pl.Series(pairs.execution_index).cast(pl.String),
+            *numbers,
+            pl.lit(" #docid = "),
+            pairs.document_id.str.replace_all(r"\s", "_"),
+        ).alias("line")
+    )
+    write_whole(path, lambda name: lines.write_csv(name, include_header=False, quote_style="never"))
+
+
+def to_parquet(pairs: TrainingPairs, path: str | Path) -> None:
+    """Write the pairs as one Parquet file that `from_parquet` reads back unchanged.
+
+    Other tools see `to_frame`; names, categories and the report stand in the file's metadata.
+    """
+    frame = to_frame(pairs).with_columns(pl.Series("execution", pairs.execution_index))
+    about = {
+        "rankloom": json.dumps(
+            {
+                "format": FORMAT,
+                "features": pairs.feature_names,
+                "categories": pairs.categories,
+                "context": list(pairs.context),
+                "report": pairs.report.to_dict(),
+            }
+        )
+    }
+    write_whole(path, lambda name: frame.write_parquet(name, metadata=about))
+
+
+def from_parquet(path: str | Path) -> TrainingPairs:
+    """Read what `to_parquet` wrote.
+
+    Raises
+    ------
+    UnreadableSourceError
+        If the file is missing, damaged, or was not written by `to_parquet`.
+    """
+    from .training_pairs import TrainingPairs
+
+    about = _about(path)
+    try:
+        frame = pl.read_parquet(path)
+        names = about["features"]
+        first = frame["execution"].rle_id().is_first_distinct().arg_true().to_numpy()
+        group = np.diff(np.append(first, len(frame))).astype(np.int32)
+        query_code, queries = _codes(frame["query_id"].gather(first))
+        document_code, documents = _codes(frame["document_id"])
+        return TrainingPairs(
+            X=np.ascontiguousarray(
+                frame.select(f"feature:{name}" for name in names).to_numpy(), np.float32
+            ).reshape(len(frame), len(names)),
+            **{name: frame[name].to_numpy() for name in _ROW_FIELDS},
+            group=group,
+            time=frame["time"].gather(first).to_numpy(),
+            execution_id=frame["execution_id"].gather(first),
+            query_code=query_code,
+            queries=queries,
+            document_code=document_code,
+            documents=documents,
+            feature_names=tuple(names),
+            categories={name: tuple(values) for name, values in about["categories"].items()},
+            context={name: frame[name].gather(first) for name in about["context"]},
+            examination=frame["examination"].to_numpy() if "examination" in frame.columns else None,
+            report=LoadReport(**about["report"]),
+        )
+    except (KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        msg = f"path: {str(path)!r} does not hold what its own metadata says: {error!r}"
+        raise UnreadableSourceError(msg) from error
+
+
+def _texts(pairs: TrainingPairs) -> dict[str, pl.Series]:
+    return {"execution_id": pairs.execution_id, "query_id": pairs.query_id, **pairs.context}
+
+
+def _feature_columns(pairs: TrainingPairs) -> dict[str, Any]:
+    """Return the features under ``feature:name``, so that none shadows a field of the pairs."""
+    return {f"feature:{name}": pairs.X[:, j] for j, name in enumerate(pairs.feature_names)}
+
+
+def _codes(texts: pl.Series) -> tuple[np.ndarray[Any, np.dtype[np.int32]], pl.Series]:
+    distinct = texts.unique().sort()
+    codes = texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).to_numpy()
+    return codes, distinct
+
+
+def _about(path: str | Path) -> dict[str, Any]:
+    try:
+        metadata = pl.read_parquet_metadata(path)
+        about: dict[str, Any] = json.loads(metadata["rankloom"])
+    except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+        msg = f"path: {str(path)!r} is no Parquet file of training pairs: {error}"
+        raise UnreadableSourceError(msg) from error
+    if about.get("format") != FORMAT:
+        msg = f"path: {str(path)!r} has format {about.get('format')!r}, expected {FORMAT!r}"
+        raise UnreadableSourceError(msg)
+    return about

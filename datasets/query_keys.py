@@ -1,0 +1,84 @@
+"""One id for equal queries: the canonical form of a query snapshot."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VOLATILE_KEYS: Final = frozenset(
+    {
+        "page",
+        "page_size",
+        "page_number",
+        "offset",
+        "limit",
+        "cursor",
+        "query_id",
+        "execution_id",
+        "interaction_id",
+        "request_id",
+        "session_id",
+        "trace_id",
+        "user_id",
+    }
+)
+"""Top-level keys of a snapshot that change between two runs of the same query."""
+
+
+def canonical_query(snapshot: str) -> str:
+    """Return the text that equal queries share.
+
+    A JSON snapshot loses its `VOLATILE_KEYS`; filters and the retriever stay. All text is put
+    into Unicode form NFKC, case-folded, and its white space collapsed; keys are sorted. A snapshot
+    that is no JSON is a query in plain words.
+
+    Parameters
+    ----------
+    snapshot : str
+        JSON or plain text.
+
+    Examples
+    --------
+    >>> canonical_query('{"query": "Red  SHOES", "page": 2, "filters": {"size_eu": 42}}')
+    '{"filters":{"size_eu":42},"query":"red shoes"}'
+    >>> canonical_query("Red shoes ")
+    '"red shoes"'
+    """
+    parsed = _parse(snapshot)
+    if isinstance(parsed, dict):
+        parsed = {key: value for key, value in parsed.items() if key not in VOLATILE_KEYS}
+    return json.dumps(_canonical(parsed), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def query_key_of(query_key: Callable[[Any], str] | None) -> Callable[[str], str]:
+    """Return the function from a snapshot's text to a query id.
+
+    Parameters
+    ----------
+    query_key : callable, optional
+        Gets the parsed snapshot (its text where it is no JSON). None: `canonical_query`.
+    """
+    if query_key is None:
+        return canonical_query
+    return lambda snapshot: str(query_key(_parse(snapshot)))
+
+
+def _parse(snapshot: str) -> Any:
+    try:
+        return json.loads(snapshot)
+    except (ValueError, RecursionError):
+        return snapshot
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, str):
+        return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return value

@@ -1,0 +1,229 @@
+"""One fit, from settings and pairs to a fitted state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InvalidInputError
+from . import _training
+from ._examination import Examination, find_examination, find_validation_examination
+from ._feature_table import feature_matrix, refuse_infinite
+from ._fitted import Fitted, plain, training_period
+from ._parameters import main_names, merged, seed_from, thread_count
+from ._progress import logger, progress_callback, warnings_logged
+from ._settings import check_settings, stopping_rounds
+from .early_stopping import EarlyStopping, click_criterion, judged_criterion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import lightgbm
+    from numpy.typing import NDArray
+
+    from ..datasets.training_pairs import TrainingPairs
+
+    Settings = Mapping[str, Any]
+
+
+def fit(settings: Settings, pairs: TrainingPairs, validation: TrainingPairs | None) -> Fitted:
+    """Train; see `Ranker.fit`."""
+    users = main_names(settings["params"])
+    check_settings(settings, pairs, validation, users)
+    _training.check_pairs(pairs)
+    refuse_infinite(pairs.X, pairs.feature_names)
+    data, examination = _training_data(settings, pairs, users)
+    params = lightgbm_parameters(settings, users, data, validated=validation is not None)
+    notes: list[str] = []
+    watch = _Validation.prepare(settings, pairs, validation, users, examination, notes)
+    booster = _train(settings, params, data, pairs, watch)
+    if not booster.feature_importance("split").any():
+        notes.append(
+            f"no tree found a split: {len(data.y)} rows are too few for "
+            f"min_data_in_leaf={params['min_data_in_leaf']}, or features say nothing"
+        )
+    for note in notes:
+        logger.warning("Ranker.fit: %s", note)
+    return _fitted(booster, params, pairs, data, examination, watch, notes)
+
+
+def lightgbm_parameters(
+    settings: Settings,
+    users: Mapping[str, Any],
+    data: _training.TrainingData,
+    *,
+    validated: bool = False,
+) -> dict[str, Any]:
+    """Return the parameters for LightGBM: ours, overridden by the user's."""
+    ours: dict[str, Any] = {
+        "objective": "lambdarank",
+        "num_iterations": settings["n_estimators"],
+        "learning_rate": settings["learning_rate"],
+        "num_leaves": settings["num_leaves"],
+        "min_data_in_leaf": settings["min_data_in_leaf"],
+        "lambdarank_truncation_level": settings["truncation_level"],
+        "num_threads": thread_count(settings["n_jobs"]),
+        "seed": seed_from(settings["random_state"]) if "seed" not in users else None,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    if data.label_gain is not None:
+        ours["label_gain"] = data.label_gain
+        users = {name: value for name, value in users.items() if name != "label_gain"}
+    if validated:
+        ours["metric"] = "None"
+    result = merged(ours, users)
+    result.pop("early_stopping_round", None)
+    return result
+
+
+def _training_data(
+    settings: Settings, pairs: TrainingPairs, users: Mapping[str, Any]
+) -> tuple[_training.TrainingData, Examination | None]:
+    mode = settings["debias"]
+    if mode != "none" and not pairs.has_positions:
+        msg = (
+            f"debias={mode!r}: needs the position of every document, and these pairs have none "
+            "(judged lists?); use debias='none'"
+        )
+        raise InvalidInputError(msg)
+    if mode != "ips":
+        return _training.session_data(pairs, position=mode == "position"), None
+    examination = find_examination(pairs, settings["examination"])
+    data = _training.ips_data(
+        pairs,
+        examination.values,
+        clip=settings["clip"],
+        prior_exposure=settings["prior_exposure"],
+        label_gain=users.get("label_gain"),
+    )
+    return data, examination
+
+
+@dataclass
+class _Validation:
+    """The validation rows and what is computed on them after every round."""
+
+    X: NDArray[np.float32]
+    group: NDArray[Any]
+    criterion: Any
+    stopping: EarlyStopping
+
+    @classmethod
+    def prepare(
+        cls,
+        settings: Settings,
+        pairs: TrainingPairs,
+        validation: TrainingPairs | None,
+        users: Mapping[str, Any],
+        trained: Examination | None,
+        notes: list[str],
+    ) -> _Validation | None:
+        if validation is None:
+            return None
+        used = _with_positive(validation)
+        return cls(
+            X=feature_matrix(used, pairs.feature_names, pairs.categories),
+            group=used.group,
+            criterion=_criterion(settings, pairs, used, trained, notes),
+            stopping=EarlyStopping(stopping_rounds(settings, users)),
+        )
+
+
+def _with_positive(validation: TrainingPairs) -> TrainingPairs:
+    """Return the executions that add to the criterion: those with a positive grade."""
+    if not len(validation) or validation.y.max() <= 0:
+        msg = "validation: no row has a positive grade, so it cannot tell when to stop"
+        raise InvalidInputError(msg)
+    positive = np.maximum.reduceat(validation.y, validation.offsets[:-1]) > 0
+    return validation if positive.all() else validation.take(positive)
+
+
+def _criterion(
+    settings: Settings,
+    pairs: TrainingPairs,
+    used: TrainingPairs,
+    trained: Examination | None,
+    notes: list[str],
+) -> Any:
+    if not used.has_positions:
+        return judged_criterion(used.y, used.group, settings["truncation_level"])
+    known = find_validation_examination(used, settings["examination"], pairs, trained)
+    if known.source == "assumed":
+        notes.append(
+            "the examination curve cannot be told from the log (positions never varied): early "
+            "stopping assumes 1 / (position + 1); give examination= to have another"
+        )
+    return click_criterion(used.y, used.group, known.values, settings["clip"])
+
+
+def _train(
+    settings: Settings,
+    params: dict[str, Any],
+    data: _training.TrainingData,
+    pairs: TrainingPairs,
+    watch: _Validation | None,
+) -> lightgbm.Booster:
+    import lightgbm
+
+    given = dict(params)
+    train_set = _training.dataset(data, pairs.feature_names, list(pairs.categories))
+    rounds = given["num_iterations"]
+    options: dict[str, Any] = {}
+    try:
+        with warnings_logged(), progress_callback(settings["progress"], rounds) as callbacks:
+            if watch is not None:
+                valid = lightgbm.Dataset(watch.X, group=watch.group, reference=train_set)
+                options = {"valid_sets": [valid], "feval": watch.criterion}
+                callbacks.append(watch.stopping)
+            booster = lightgbm.train(given, train_set, callbacks=callbacks, **options)
+    except (lightgbm.basic.LightGBMError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        msg = f"LightGBM refuses to train: {reason}; check params and the pairs"
+        raise InvalidInputError(msg) from error
+    if booster.num_model_per_iteration() != 1:
+        msg = "params: the objective gives several scores a document; a ranker needs one"
+        raise InvalidInputError(msg)
+    return booster
+
+
+def _fitted(
+    booster: lightgbm.Booster,
+    params: Mapping[str, Any],
+    pairs: TrainingPairs,
+    data: _training.TrainingData,
+    examination: Examination | None,
+    watch: _Validation | None,
+    notes: list[str],
+) -> Fitted:
+    values = watch.stopping.values if watch is not None else []
+    report = {
+        "rows": len(pairs),
+        "executions": pairs.n_executions,
+        "rows_trained": len(data.y),
+        "lists_trained": len(data.group),
+        "left_out": data.left_out,
+        "rounds": booster.num_trees(),
+        "criterion": max(values, default=None),
+        "notes": notes,
+        "load": pairs.report.to_dict(),
+    }
+    return Fitted(
+        booster=booster,
+        feature_names_in=np.array(pairs.feature_names, dtype=object),
+        n_features_in=len(pairs.feature_names),
+        categories={name: tuple(values) for name, values in pairs.categories.items()},
+        best_iteration=booster.num_trees(),
+        executions_left_out=data.left_out,
+        examination=None if examination is None else examination.curve(pairs.position),
+        examination_source=None if examination is None else examination.source,
+        validation_values=values,
+        notes=notes,
+        training_report=plain(report),
+        training_period=training_period(pairs),
+        grades=[int(grade) for grade in np.unique(pairs.y)],
+        seed=int(params["seed"]),
+    )

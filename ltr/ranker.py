@@ -1,0 +1,327 @@
+"""The ranker: LightGBM's lambdarank on training pairs, with the position bias taken out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import polars as pl
+from sklearn.base import BaseEstimator
+
+from ..errors import IntegrityError, InvalidInputError
+from . import _fitted, _fitting
+from ._documents import rank_dicts, rank_table
+from ._feature_table import feature_matrix, is_table, refuse_infinite
+from ._parameters import thread_count
+from .evaluation import evaluate
+from .model_files import read_model, write_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import lightgbm
+    from numpy.typing import ArrayLike, NDArray
+
+    from ..datasets.position_bias import PositionBias
+    from ..datasets.training_pairs import TrainingPairs
+    from ._progress import Progress
+    from .evaluation import Report
+
+EXPECTED_SCORE = "(expected score)"
+"""Name of the last column of `Ranker.contributions`."""
+
+_ROWS_PER_THREAD = 512
+
+
+class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """LightGBM reranker learnt from training pairs.
+
+    Parameters
+    ----------
+    debias : {"position", "none", "ips"}
+        How position bias is met. "none": lambdarank on the executions as they are. "position":
+        LightGBM's own `position`, which learns a bias for every position along with the trees;
+        needs positions. "ips": one row for every (query, document), labelled with its gains over
+        its examination (see `rankloom.ltr.ips_relevance`); needs positions and an examination
+        curve, and refuses where the log cannot tell one.
+    n_estimators : int
+        Trees.
+    learning_rate : float
+    num_leaves : int
+    min_data_in_leaf : int
+        Rows. Where the same document is shown many times, its rows count each time.
+    truncation_level : int
+        Lambdarank looks at pairs with a document among the first so many.
+    examination : array-like of shape (positions,), PositionBias or None
+        Probability of examination at each position, relative to the first; beyond the array its
+        last value holds. None: `pairs.examination` where it is set, else the log's own curve.
+    clip : float
+        Smallest examination counted: no click weighs more than 1 / clip.
+    prior_exposure : float
+        For "ips": examined exposures without a click that every document starts with. It holds
+        down documents with little evidence; see `rankloom.ltr.ips_relevance`.
+    early_stopping_rounds : int or None
+        Stop when the debiased criterion on `validation` has not improved for so many rounds.
+    n_jobs : int or None
+        Threads for training and prediction; None or -1 for all that the process may use.
+    random_state : int, numpy Generator or None
+    progress : bool or "auto"
+        Whether to show a progress bar; "auto" shows it on a terminal only.
+    params : dict or None
+        Any parameters of LightGBM, by any of their names. They win over those above.
+
+    Attributes
+    ----------
+    booster_ : lightgbm.Booster
+        Under neutral feature names; the real ones are in `feature_names_in_`.
+    feature_names_in_ : ndarray of str, shape (n_features,)
+    n_features_in_ : int
+    categories_ : dict of str to tuple of str
+        Categorical features and their categories, in the order of their codes.
+    best_iteration_ : int
+        Trees in use.
+    executions_left_out_ : dict of str to int
+        Reason -> executions (queries for "ips") that hold no pair to learn from.
+    examination_ : ndarray of float64 or None
+        Mean examination of each position that "ips" used.
+    examination_source_ : str or None
+        "given", "pairs" or "estimated" (for "ips"); None otherwise.
+    validation_values_ : list of float
+        The debiased criterion after each round; empty without validation.
+    notes_ : list of str
+        What the user should know about this fit.
+    training_report_ : dict
+        Rows, executions and rounds, as saved with the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rankloom.ltr import Ranker
+    >>> Ranker(debias="none", n_estimators=20).get_params()["n_estimators"]
+    20
+    """
+
+    def __init__(
+        self,
+        debias: Literal["position", "none", "ips"] = "position",
+        *,
+        n_estimators: int = 150,
+        learning_rate: float = 0.05,
+        num_leaves: int = 15,
+        min_data_in_leaf: int = 50,
+        truncation_level: int = 10,
+        examination: ArrayLike | PositionBias | None = None,
+        clip: float = 0.05,
+        prior_exposure: float = 4.0,
+        early_stopping_rounds: int | None = None,
+        n_jobs: int | None = None,
+        random_state: int | np.random.Generator | None = 0,
+        progress: Progress = "auto",
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        self.debias = debias
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.min_data_in_leaf = min_data_in_leaf
+        self.truncation_level = truncation_level
+        self.examination = examination
+        self.clip = clip
+        self.prior_exposure = prior_exposure
+        self.early_stopping_rounds = early_stopping_rounds
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.progress = progress
+        self.params = params
+
+    def fit(self, pairs: TrainingPairs, validation: TrainingPairs | None = None) -> Self:
+        """Learn from pairs.
+
+        Parameters
+        ----------
+        pairs : TrainingPairs
+            Left as they are.
+        validation : TrainingPairs, optional
+            Later pairs on which the debiased criterion is computed after every round.
+
+        Raises
+        ------
+        InvalidInputError
+            If a parameter is wrong, or the pairs hold nothing to learn from.
+        NoExposuresError
+            If every document that was shown was clicked.
+        NotIdentifiableError
+            If "ips" has to estimate examination and positions never varied.
+        """
+        fitted = _fitting.fit(self.get_params(deep=False), pairs, validation)
+        for name, value in vars(fitted).items():
+            setattr(self, f"{name}_", value)
+        return self
+
+    def predict(self, X: TrainingPairs | ArrayLike | Any) -> NDArray[np.float32]:
+        """Score documents; higher is better.
+
+        Parameters
+        ----------
+        X : TrainingPairs, array-like of shape (n, n_features), or table
+            A table (polars, pandas, Arrow) is matched by column name, in any order.
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+
+        Raises
+        ------
+        InvalidInputError
+            If the ranker is not fitted, a feature is missing, or a value is infinite.
+        """
+        self._check_fitted()
+        return self._scores(feature_matrix(X, self._names, self.categories_))
+
+    def rank(self, documents: Any) -> Any:
+        """Return the documents best first, with their `score`.
+
+        Parameters
+        ----------
+        documents : list of dict, or table
+            A document: ``{"feature_id": ..., "document_score": ..., "features": {name: value},
+            "execution_id": ...}``; features may also stand beside the other fields. A feature
+            that a document lacks is NaN. A table needs a column for each feature.
+
+        Returns
+        -------
+        list of dict, or table of the same kind
+            Best first within each execution; executions in the order of their first document,
+            ties in the order given. Copies: the documents given stay as they are.
+
+        Raises
+        ------
+        InvalidInputError
+            If a document is malformed; the message names its index and field.
+        """
+        self._check_fitted()
+        if is_table(documents):
+            return rank_table(documents, self._names, self.categories_, self._scores)
+        if not isinstance(documents, list | tuple):
+            msg = f"documents: expected a list of dicts or a table, got {type(documents).__name__}"
+            raise InvalidInputError(msg)
+        return rank_dicts(documents, self._names, self.categories_, self._checked_scores)
+
+    def evaluate(self, pairs: TrainingPairs, **options: Any) -> Report:
+        """Compare with the baseline on held-out pairs; options as in `rankloom.ltr.evaluate`."""
+        self._check_fitted()
+        return evaluate(pairs, self.predict(pairs), **{"clip": self.clip, **options})
+
+    def feature_importances(self, kind: Literal["gain", "split"] = "gain") -> dict[str, float]:
+        """Return the importance of each feature by its real name, highest first.
+
+        Parameters
+        ----------
+        kind : {"gain", "split"}
+            Total gain of a feature's splits, or their number.
+        """
+        self._check_fitted()
+        if kind not in ("gain", "split"):
+            msg = f"kind: expected 'gain' or 'split', got {kind!r}"
+            raise InvalidInputError(msg)
+        values = self.booster_.feature_importance(importance_type=kind).tolist()
+        named = zip(self._names, map(float, values), strict=True)
+        return dict(sorted(named, key=lambda item: -item[1]))
+
+    def contributions(self, X: TrainingPairs | ArrayLike | Any) -> pl.DataFrame:
+        """Return what each feature adds to each score: exact TreeSHAP values.
+
+        Parameters
+        ----------
+        X
+            As in `predict`.
+
+        Returns
+        -------
+        polars.DataFrame, shape (n, n_features + 1)
+            Columns are the real feature names and, last, ``(expected score)``. Each row sums to
+            the score (Lundberg, Erion and Lee, "Consistent Individualized Feature Attribution for
+            Tree Ensembles", 2018).
+        """
+        self._check_fitted()
+        matrix = feature_matrix(X, self._names, self.categories_)
+        columns = [*self._names, EXPECTED_SCORE]
+        if not len(matrix):
+            return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
+        values = self.booster_.predict(matrix, pred_contrib=True, **self._threads(matrix))
+        return pl.DataFrame(np.asarray(values), schema=columns)
+
+    def save(self, folder: str | Path) -> None:
+        """Save into a folder, replacing the model in it; a crash leaves the old one or the new.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if absent; gets ``manifest.json`` and ``model-<sha12>.txt``.
+        """
+        self._check_fitted()
+        write_model(folder, self.booster_.model_to_string(), _fitted.manifest(self))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Return the ranker that `save` wrote, after checking the folder.
+
+        Load models only from writers that you trust: hashes find damage, not tampering.
+
+        Raises
+        ------
+        UnreadableSourceError
+            If there is no such folder, or no model in it.
+        IntegrityError
+            If anything in it is damaged, of another format, or newer than this version reads.
+        """
+        import lightgbm
+
+        text, manifest = read_model(folder)
+        try:
+            booster = lightgbm.Booster(model_str=text)
+            ranker = cls(**manifest.parameters)
+            restored = _fitted.restored(booster, manifest)
+        except (lightgbm.basic.LightGBMError, TypeError, ValueError, KeyError) as error:
+            msg = f"{str(folder)!r}: the model cannot be rebuilt ({error}); train and save again"
+            raise IntegrityError(msg) from error
+        for name, value in vars(restored).items():
+            setattr(ranker, f"{name}_", value)
+        return ranker
+
+    @property
+    def _names(self) -> list[str]:
+        return [str(name) for name in self.feature_names_in_]
+
+    def _checked_scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        refuse_infinite(matrix, self._names)
+        return self._scores(matrix)
+
+    def _scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not len(matrix):
+            return np.empty(0, dtype=np.float32)
+        scores = self.booster_.predict(matrix, raw_score=True, **self._threads(matrix))
+        return np.asarray(scores, dtype=np.float32)
+
+    def _threads(self, matrix: NDArray[np.float32]) -> dict[str, Any]:
+        """Explicit threads; no more than the rows keep busy: starting one costs more than a row."""
+        useful = 1 + len(matrix) // _ROWS_PER_THREAD
+        return {"num_threads": min(thread_count(self.n_jobs), useful)}
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "booster_"):
+            msg = "this Ranker is not fitted yet; call fit(pairs), or Ranker.load(folder)"
+            raise InvalidInputError(msg)
+
+    # Set by fit and load.
+    booster_: lightgbm.Booster
+    feature_names_in_: NDArray[np.object_]
+    n_features_in_: int
+    categories_: dict[str, tuple[str, ...]]
+    best_iteration_: int
+    executions_left_out_: dict[str, int]
+    examination_: NDArray[np.float64] | None
+    examination_source_: str | None
+    validation_values_: list[float]
+    notes_: list[str]
+    training_report_: dict[str, Any]

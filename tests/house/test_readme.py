@@ -1,0 +1,79 @@
+"""The README's snippets run as printed, and its layout table tells of everything."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    """Return the code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def run(command, folder):
+    """Run a command in an empty folder, with this environment's rankloom on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_two_commands_come_first_and_exist():
+    first = blocks("sh")[0]
+    targets = re.findall(r"^make (\S+)", first, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets == ["demo", "test"]
+    assert README.index(first) < README.index("```python")
+    assert [target for target in targets if f"\n{target}: " not in makefile] == []
+
+
+def test_the_quickstart_is_ten_lines_and_runs_as_printed(tmp_path):
+    code = blocks("python")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Examination by position" in done.stdout
+    assert "nDCG@10" in done.stdout
+
+
+def test_the_shell_session_runs_as_printed(tmp_path):
+    (session,) = [block for block in blocks("sh") if "rankloom " in block]
+    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert '"rank":1' in done.stdout.splitlines()[-1]
+    assert (tmp_path / "curve.png").stat().st_size > 0
+
+
+def test_every_command_of_the_command_line_stands_in_the_readme():
+    from rankloom.cli import app
+
+    names = [
+        each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands
+    ]
+    assert [name for name in names if not re.search(rf"(rankloom|make) {name}", README)] == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted(p.name for p in ROOT.iterdir() if p.is_dir() and p.name[0] not in "._")
+)
+def test_every_folder_at_the_top_stands_in_the_layout_table(name):
+    made = {"build", "dist", "demo-output", "rankloom.egg-info", "__pycache__"}
+    assert name in made or name == "src" or f"| `{name}/` |" in README
+
+
+def test_every_relative_link_leads_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert links

@@ -1,0 +1,512 @@
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from dataclasses import replace
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import clone
+
+from rankloom.datasets import PositionBias
+from rankloom.errors import InvalidInputError, NoExposuresError, NotIdentifiableError
+from rankloom.ltr import Ranker, ndcg
+from rankloom.ltr._training import neutral_names, session_data
+
+CURVE = 1 / np.arange(1.0, 11.0)
+FAST = {"n_jobs": 1, "n_estimators": 25, "min_data_in_leaf": 20}
+MODES = {"none": {}, "position": {}, "ips": {"examination": CURVE}}
+every_mode = pytest.mark.parametrize("debias", MODES)
+
+
+def fast(debias="none", **options):
+    return Ranker(debias, **{**FAST, **MODES.get(debias, {}), **options})
+
+
+@pytest.fixture(scope="module")
+def ranker(pairs):
+    return fast().fit(pairs)
+
+
+def train_with_lightgbm(pairs, **fields):
+    """LightGBM itself on the arrays, with the parameters that `FAST` stands for."""
+    params = {
+        "objective": "lambdarank",
+        "num_leaves": 15,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": 20,
+        "lambdarank_truncation_level": 10,
+        "num_threads": 1,
+        "seed": 0,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+    dataset = lightgbm.Dataset(
+        pairs.X,
+        pairs.y,
+        group=pairs.group,
+        feature_name=neutral_names(pairs.feature_names),
+        **fields,
+    )
+    return lightgbm.train(params, dataset, 25)
+
+
+def kept(pairs):
+    return pairs.take(np.add.reduceat(pairs.y, pairs.offsets[:-1]) > 0)
+
+
+# The three ways of meeting position bias
+
+
+def test_position_is_lightgbms_own_bit_for_bit(pairs):
+    ranker = fast("position").fit(pairs)
+    arrays = kept(pairs)
+    booster = train_with_lightgbm(arrays, position=arrays.position)
+    assert ranker.booster_.model_to_string() == booster.model_to_string()
+    expected = booster.predict(pairs.X, num_threads=1).astype(np.float32)
+    np.testing.assert_array_equal(ranker.predict(pairs), expected)
+    assert (expected != fast("none").fit(pairs).predict(pairs)).any()
+
+
+def test_none_is_lightgbms_lambdarank_bit_for_bit(ranker, pairs):
+    booster = train_with_lightgbm(kept(pairs))
+    assert ranker.booster_.model_to_string() == booster.model_to_string()
+
+
+def test_recency_weights_go_to_lightgbm(pairs):
+    weight = np.where(pairs.execution_index < 100, 0.25, 1).astype(np.float32)
+    weighted = replace(pairs, weight=weight)
+    arrays = kept(weighted)
+    booster = train_with_lightgbm(arrays, weight=arrays.weight)
+    assert fast().fit(weighted).booster_.model_to_string() == booster.model_to_string()
+
+
+def test_arrays_reach_lightgbm_without_a_copy_where_nothing_is_left_out(pairs):
+    whole = kept(pairs)
+    data = session_data(whole, position=True)
+    assert data.X is whole.X
+    assert data.y is whole.y
+    assert data.position is whole.position
+    assert data.left_out == {}
+
+
+def test_executions_without_a_pair_are_left_out_and_counted(make_pairs):
+    pairs = make_pairs(100)
+    y = pairs.y.copy().reshape(100, 10)
+    y[:, 0], y[:, 1] = 1, 0
+    y[:7], y[7:10] = 0, 1
+    y[10:12] = 1
+    y[11, 3] = 2
+    changed = replace(pairs, y=y.ravel(), clicked=y.ravel() > 0)
+    ranker = fast().fit(changed)
+    assert ranker.executions_left_out_ == {"no positive grade": 7, "equal grades throughout": 4}
+    assert ranker.training_report_["lists_trained"] == 89
+    rest = changed.take(np.r_[11:100])
+    assert fast().fit(rest).executions_left_out_ == {}
+    np.testing.assert_array_equal(fast().fit(rest).predict(pairs), ranker.predict(pairs))
+
+
+def test_ips_removes_the_bias_that_clicks_teach(make_pairs):
+    """Production puts documents at positions by a feature that has nothing to do with relevance."""
+    log = make_pairs(3000, shuffled=True)
+    shown_late = log.position.astype(np.float32)[:, None] + np.float32(0.01)
+    misleading = replace(
+        log,
+        X=np.ascontiguousarray(np.hstack([log.X, shown_late])),
+        feature_names=(*log.feature_names, "prominence"),
+    )
+    importances = {
+        debias: fast(debias).fit(misleading).feature_importances() for debias in ("none", "ips")
+    }
+    share = {
+        debias: found["prominence"] / sum(found.values()) for debias, found in importances.items()
+    }
+    assert share["ips"] < 0.5 * share["none"]
+
+
+@pytest.mark.parametrize("debias", ["position", "ips"])
+def test_debiased_rankers_order_unseen_documents_by_relevance(make_pairs, debias):
+    ranker = fast(debias, n_estimators=60).fit(make_pairs(3000))
+    judged = make_pairs(200, judged=True, random_state=5, shuffled=True)
+    found = np.nanmean(ndcg(judged.y, ranker.predict(judged), judged.group))
+    noise = np.nanmean(ndcg(judged.y, np.zeros(len(judged)), judged.group))
+    assert found > noise + 0.7 * (1 - noise)
+
+
+def test_ips_finds_its_examination_in_the_order_given_pairs_log(make_pairs):
+    pairs = make_pairs(2000, queries=10, shuffled=True)
+    own = replace(pairs, examination=CURVE[pairs.position].astype(np.float32))
+    from_log = fast("ips", examination=None).fit(pairs)
+    from_pairs = fast("ips", examination=None).fit(own)
+    given = fast("ips", examination=PositionBias.from_curve(CURVE)).fit(pairs)
+    assert from_log.examination_source_ == "estimated"
+    np.testing.assert_allclose(from_log.examination_, CURVE, rtol=0.3)
+    assert from_pairs.examination_source_ == "pairs"
+    assert given.examination_source_ == "given"
+    np.testing.assert_array_equal(from_pairs.predict(pairs), given.predict(pairs))
+    np.testing.assert_array_equal(given.predict(pairs), fast("ips").fit(pairs).predict(pairs))
+
+
+def test_ips_refuses_where_positions_never_varied(make_pairs):
+    pairs = make_pairs(100)
+    first = np.unique(pairs.query_code, return_index=True)[1]
+    with pytest.raises(NotIdentifiableError):
+        fast("ips", examination=None).fit(pairs.take(np.repeat(first, 20)))
+
+
+@pytest.mark.parametrize("debias", ["position", "ips"])
+def test_judged_lists_have_no_position_to_debias_by(make_pairs, debias):
+    with pytest.raises(InvalidInputError, match="needs the position of every document"):
+        fast(debias).fit(make_pairs(judged=True))
+
+
+def test_judged_lists_train_without_debiasing_on_all_grades(make_pairs):
+    judged = make_pairs(judged=True)
+    ranker = fast().fit(judged)
+    assert ranker.executions_left_out_ == {}
+    found = np.nanmean(ndcg(judged.y, ranker.predict(judged), judged.group))
+    assert found > 0.9
+
+
+@every_mode
+def test_fit_leaves_the_pairs_as_they_are(make_pairs, debias):
+    pairs, untouched = make_pairs(), make_pairs()
+    fast(debias).fit(pairs)
+    for name, value in vars(untouched).items():
+        found = getattr(pairs, name)
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(found, value)
+        elif not isinstance(value, pl.Series):
+            assert found == value
+
+
+@every_mode
+def test_the_same_seed_gives_the_same_model(pairs, debias):
+    one, two = fast(debias).fit(pairs), fast(debias).fit(pairs)
+    assert one.booster_.model_to_string() == two.booster_.model_to_string()
+
+
+@pytest.mark.slow
+@every_mode
+def test_the_number_of_threads_does_not_change_the_scores(pairs, debias):
+    one, two = fast(debias).fit(pairs), fast(debias, n_jobs=2).fit(pairs)
+    np.testing.assert_array_equal(one.predict(pairs), two.predict(pairs))
+
+
+# Prediction
+
+
+def test_one_row_and_a_batch_agree_exactly(ranker, pairs):
+    batch = ranker.predict(pairs)
+    single = [ranker.predict(pairs.X[i : i + 1])[0] for i in range(100)]
+    assert batch.dtype == np.float32
+    np.testing.assert_array_equal(batch[:100], single)
+
+
+def test_pairs_arrays_and_tables_get_the_same_scores(ranker, pairs):
+    columns = {n: pairs.X[:, i] for i, n in enumerate(pairs.feature_names)}
+    turned = pl.DataFrame({"other": pairs.y, **dict(reversed(columns.items()))})
+    expected = ranker.predict(pairs)
+    for data in (
+        pairs.X,
+        pairs.X.astype(np.float64),
+        turned,
+        turned.to_pandas(),
+        turned.to_arrow(),
+    ):
+        np.testing.assert_array_equal(ranker.predict(data), expected)
+
+
+def test_no_rows_give_no_scores(ranker):
+    assert ranker.predict(np.empty((0, 5))).shape == (0,)
+    assert ranker.contributions(np.empty((0, 5))).shape == (0, 6)
+    assert ranker.rank([]) == []
+
+
+def test_rank_orders_documents_by_predict(ranker, pairs):
+    documents = [
+        {
+            "feature_id": str(i),
+            "features": dict(zip(pairs.feature_names, map(float, x), strict=True)),
+        }
+        for i, x in enumerate(pairs.X[:50])
+    ]
+    found = ranker.rank(documents)
+    scores = ranker.predict(pairs.X[:50])
+    assert [int(d["feature_id"]) for d in found] == np.argsort(-scores, kind="stable").tolist()
+    assert [d["score"] for d in found] == sorted(map(float, scores), reverse=True)
+    table = pl.DataFrame([{"feature_id": d["feature_id"], **d["features"]} for d in documents])
+    assert ranker.rank(table)["feature_id"].to_list() == [d["feature_id"] for d in found]
+    with pytest.raises(InvalidInputError, match="documents: expected a list of dicts or a table"):
+        ranker.rank("documents")
+
+
+def test_categorical_features_are_learnt_and_mapped_by_name(make_pairs):
+    base = make_pairs(1000)
+    generator = np.random.default_rng(0)
+    names = ("red", "green", "blue", "grey")
+    codes = generator.integers(0, 4, len(base))
+    y = (generator.random(len(base)) < np.array([0.1, 0.8, 0.05, 0.5])[codes]).astype(np.float32)
+    X = np.ascontiguousarray(np.column_stack([codes, base.X[:, 0]]), dtype=np.float32)
+    coloured = replace(
+        base,
+        X=X,
+        y=y,
+        clicked=y > 0,
+        feature_names=("feature_uri", "size"),
+        categories={"feature_uri": names},
+    )
+    ranker = fast().fit(coloured)
+    sizes = np.zeros(4)
+    scores = ranker.predict(pl.DataFrame({"feature_uri": names, "size": sizes}))
+    assert np.argsort(-scores).tolist() == [1, 3, 0, 2]
+    order = [2, 0, 3, 1]
+    turned = replace(
+        coloured,
+        X=np.column_stack([np.argsort(order)[codes], X[:, 1]]).astype(np.float32),
+        categories={"feature_uri": tuple(names[i] for i in order)},
+    )
+    np.testing.assert_array_equal(ranker.predict(turned), ranker.predict(coloured))
+    documents = [{"feature_uri": name, "size": 0} for name in (*names, "pink")]
+    assert ranker.rank(documents)[0]["feature_uri"] == "green"
+
+
+# Looking inside
+
+
+def test_contributions_are_exact_and_carry_the_real_names(ranker, pairs):
+    found = ranker.contributions(pairs)
+    assert found.columns == [*pairs.feature_names, "(expected score)"]
+    assert found.shape == (len(pairs), 6)
+    np.testing.assert_allclose(
+        found.to_numpy().sum(axis=1), ranker.predict(pairs), rtol=1e-5, atol=1e-6
+    )
+    assert found["(expected score)"].n_unique() == 1
+
+
+def test_contributions_of_a_stump_are_what_shapley_says(make_pairs):
+    """One feature, one split: its contribution is the leaf's value less the mean over the data."""
+    judged = make_pairs(judged=True, features=2)
+    ranker = fast(n_estimators=1, num_leaves=2).fit(judged)
+    found = ranker.contributions(judged)
+    scores = ranker.predict(judged).astype(np.float64)
+    used = next(iter(ranker.feature_importances()))
+    np.testing.assert_allclose(found[used], scores - scores.mean(), atol=1e-6)
+
+
+def test_importances_carry_the_real_names_highest_first(ranker, pairs):
+    for kind in ("gain", "split"):
+        found = ranker.feature_importances(kind)
+        assert set(found) == set(pairs.feature_names)
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+    total = sum(ranker.feature_importances("split").values())
+    assert total == sum(t["num_leaves"] - 1 for t in ranker.booster_.dump_model()["tree_info"])
+    with pytest.raises(InvalidInputError, match="kind: expected"):
+        ranker.feature_importances("weight")
+
+
+def test_the_booster_sees_neutral_names_with_a_digest_of_the_real_ones(ranker, pairs):
+    assert ranker.booster_.feature_name() == neutral_names(pairs.feature_names)
+    assert len(set(neutral_names(["a", "b"])) & set(neutral_names(["b", "a"]))) == 0
+
+
+def test_evaluate_scores_the_pairs_and_compares_with_production(ranker, pairs):
+    report = ranker.evaluate(pairs, metrics=["ndcg@10"])
+    expected = np.nanmean(ndcg(pairs.y, ranker.predict(pairs), pairs.group))
+    assert report.metrics["nDCG@10"].ranker == pytest.approx(expected)
+    assert report.baseline == "the production order"
+
+
+# Manners
+
+
+def test_it_has_scikit_learns_manners(pairs):
+    ranker = Ranker("ips", examination=PositionBias.from_curve(CURVE), params={"eta": 0.1}, **FAST)
+    twin = clone(ranker)
+    assert twin.get_params().keys() == ranker.get_params().keys()
+    np.testing.assert_array_equal(twin.fit(pairs).predict(pairs), ranker.fit(pairs).predict(pairs))
+    assert not hasattr(clone(ranker), "booster_")
+    assert ranker.set_params(debias="none").get_params()["debias"] == "none"
+    assert "debias='ips'" in repr(Ranker("ips"))
+
+
+def test_fit_stores_no_parameter_of_its_own_making(pairs):
+    """What fit learns ends in an underscore; parameters stay as they were given."""
+    ranker = fast("ips", params={"eta": 0.1})
+    before = ranker.get_params()
+    learnt = set(vars(ranker.fit(pairs))) - set(before)
+    assert all(name.endswith("_") for name in learnt)
+    assert ranker.get_params() == before
+
+
+def test_lightgbm_parameters_win(pairs):
+    ranker = fast(params={"n_iter": 3, "num_leaf": 4, "reg_lambda": 5.0, "seed": 9}).fit(pairs)
+    assert ranker.best_iteration_ == 3
+    assert max(t["num_leaves"] for t in ranker.booster_.dump_model()["tree_info"]) == 4
+    assert ranker.booster_.params["lambda_l2"] == 5.0
+    assert ranker.seed_ == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"debias": "positon"}, "debias: got 'positon'.*Did you mean 'position'"),
+        ({"n_estimators": 0}, "n_estimators: expected a whole number at least 1, got 0"),
+        ({"n_estimators": 1.5}, "n_estimators: expected a whole number"),
+        ({"learning_rate": 0}, "learning_rate: expected a number above 0"),
+        ({"learning_rate": "fast"}, "learning_rate: expected a number"),
+        ({"clip": 0}, "clip: expected a number above 0 and at most 1"),
+        ({"prior_exposure": -1}, "prior_exposure: expected a number at least 0"),
+        ({"num_leaves": 1}, "num_leaves"),
+        ({"progress": "loud"}, "progress: expected True, False or 'auto'"),
+        ({"n_jobs": 0}, "n_jobs"),
+        ({"random_state": "x"}, "random_state"),
+        ({"params": {"no_such": 1}}, "LightGBM has no parameter 'no_such'"),
+        ({"params": {"objective": "nonsense"}}, "LightGBM refuses to train: Unknown objective"),
+    ],
+)
+def test_wrong_parameters_are_refused_with_the_reason(pairs, options, says):
+    with pytest.raises(InvalidInputError, match=says):
+        Ranker(**{"debias": "none", **FAST, **options}).fit(pairs)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"truncation_level": True}, "truncation_level"),
+    ],
+)
+def test_values_that_only_look_like_numbers_are_refused(pairs, options, says):
+    with pytest.raises(InvalidInputError, match=says):
+        fast(**options).fit(pairs)
+
+
+USES = {
+    "predict": lambda ranker, pairs: ranker.predict(pairs),
+    "rank": lambda ranker, _: ranker.rank([]),
+    "evaluate": lambda ranker, pairs: ranker.evaluate(pairs),
+    "contributions": lambda ranker, pairs: ranker.contributions(pairs),
+    "importances": lambda ranker, _: ranker.feature_importances(),
+    "save": lambda ranker, _: ranker.save("/never/made"),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_a_ranker_that_was_not_fitted_says_so(pairs, use):
+    with pytest.raises(InvalidInputError, match=r"not fitted yet; call fit\(pairs\)"):
+        use(Ranker(), pairs)
+
+
+BAD_PAIRS = {
+    "no rows": (lambda p: p.take(np.array([], dtype=int)), InvalidInputError, "0 rows in 0"),
+    "one execution": (lambda p: p.take([0]), InvalidInputError, "at least two executions"),
+    "no clicks": (
+        lambda p: replace(p, y=0 * p.y, clicked=p.y > 9),
+        InvalidInputError,
+        "no row has a positive grade",
+    ),
+    "clicks only": (
+        lambda p: replace(p, y=0 * p.y + 1, clicked=p.y > -1),
+        NoExposuresError,
+        "every shown document was clicked",
+    ),
+    "equal grades within executions": (
+        lambda p: replace(
+            p, y=(p.execution_index % 2).astype(np.float32), clicked=p.execution_index % 2 > 0
+        ),
+        InvalidInputError,
+        "no execution holds two documents of different grades",
+    ),
+    "all features equal": (
+        lambda p: replace(p, X=np.full_like(p.X, np.nan)),
+        InvalidInputError,
+        "every row has the same feature values",
+    ),
+    "infinite feature": (
+        lambda p: replace(p, X=np.where(p.X[3, 1] == p.X, np.float32(np.inf), p.X)),
+        InvalidInputError,
+        "infinite value in row 3",
+    ),
+    "no feature": (
+        lambda p: replace(p, X=p.X[:, :0], feature_names=()),
+        InvalidInputError,
+        "there is no feature",
+    ),
+    "repeated feature": (
+        lambda p: replace(p, feature_names=("a", "b", "a", "c", "d")),
+        InvalidInputError,
+        "'a' occurs more than once",
+    ),
+    "grade too high": (
+        lambda p: replace(p, y=31 * p.y),
+        InvalidInputError,
+        "whole numbers from 0 to 30",
+    ),
+    "fractional grade": (
+        lambda p: replace(p, y=p.y / 2),
+        InvalidInputError,
+        "whole numbers from 0 to 30",
+    ),
+    "NaN grade": (lambda p: replace(p, y=p.y + np.nan), InvalidInputError, "whole numbers from 0"),
+    "sizes that do not add up": (
+        lambda p: replace(p, group=p.group[:-1]),
+        InvalidInputError,
+        "sum to 3000 rows",
+    ),
+    "no pairs": (lambda p: p.X, InvalidInputError, "pairs: expected TrainingPairs"),
+}
+
+
+@pytest.mark.parametrize(
+    ("debias", "bad"),
+    [
+        (debias, bad)
+        for debias in MODES
+        for bad in BAD_PAIRS
+        if (debias, bad) != ("ips", "equal grades within executions")  # queries may still differ
+    ],
+)
+def test_pairs_that_teach_nothing_are_refused_with_the_reason(pairs, debias, bad):
+    change, error, says = BAD_PAIRS[bad]
+    with pytest.raises(error, match=says):
+        fast(debias).fit(change(pairs))
+
+
+def test_grades_up_to_thirty_are_learnt(make_pairs):
+    judged = make_pairs(judged=True)
+    ranker = fast().fit(replace(judged, y=10 * judged.y))
+    assert ranker.grades_ == [0, 10, 20, 30]
+
+
+@every_mode
+def test_a_fit_warns_nobody_and_prints_nothing(pairs, capfd, debias):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ranker = fast(debias).fit(pairs, pairs)
+        ranker.rank([{"feature_id": "a"}])
+        ranker.contributions(ranker.predict(pairs)[:, None].repeat(5, axis=1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_that_could_not_split_is_noticed(make_pairs, caplog):
+    with caplog.at_level(logging.WARNING, logger="rankloom"):
+        ranker = fast(min_data_in_leaf=50).fit(make_pairs(4))
+    assert "min_data_in_leaf=50" in ranker.notes_[0]
+    assert "no tree found a split" in caplog.text
+
+
+def test_progress_is_shown_on_a_terminal_only(pairs, monkeypatch, capfd):
+    fast(progress="auto").fit(pairs)
+    assert capfd.readouterr().err == ""
+    fast(progress=True).fit(pairs)
+    fast(progress=False).fit(pairs)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    fast(progress="auto").fit(pairs)
+    assert "Growing trees" in capfd.readouterr().err

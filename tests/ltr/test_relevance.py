@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rankloom.errors import InvalidInputError
+from rankloom.ltr import ips_relevance
+from rankloom.ltr.relevance import grade_gains, level_gains, soft_labels
+
+
+def by_document(pairs, examination, **options):
+    found = ips_relevance(pairs, examination, **options)
+    return dict(zip(pairs.query_document[found.row], found.relevance, strict=True))
+
+
+def test_relevance_is_the_sum_of_gains_over_the_sum_of_examination(pairs):
+    examination = 1 / (pairs.position + 1.0)
+    found = by_document(pairs, examination, clip=0.01, prior_exposure=2.0)
+    assert found.keys() == set(pairs.query_document)
+    for document in list(found)[::50]:
+        rows = pairs.query_document == document
+        expected = pairs.y[rows].sum() / (2.0 + examination[rows].sum())
+        assert found[document] == pytest.approx(expected)
+
+
+def test_documents_of_a_query_stand_together_and_carry_their_latest_features(pairs):
+    changed = replace(pairs, X=np.arange(len(pairs), dtype=np.float32)[:, None])
+    found = ips_relevance(changed, np.ones(len(pairs)))
+    query = np.repeat(pairs.query_code, pairs.group)[found.row]
+    assert (np.diff(query) >= 0).all()
+    np.testing.assert_array_equal(found.group, np.unique(query, return_counts=True)[1])
+    for row in found.row[::40]:
+        same = pairs.query_document == pairs.query_document[row]
+        assert row == np.flatnonzero(same).max()
+
+
+def test_many_executions_recover_relevance_that_plain_click_rates_miss(make_pairs):
+    pairs = make_pairs(40_000, queries=4, documents=10, shuffled=True)
+    found = ips_relevance(pairs, 1 / (pairs.position + 1.0))
+    from_world = by_document(pairs, 1 / (pairs.position + 1.0))
+    truth = {}
+    for document in from_world:
+        rows = pairs.query_document == document
+        shown = pairs.X[np.flatnonzero(rows)[0]]
+        value = np.nan_to_num(shown[0]) + 0.7 * np.nan_to_num(shown[1])
+        truth[document] = 1 / (1 + np.exp(-2 * value + 1))
+    errors = np.array([from_world[document] - truth[document] for document in truth])
+    assert len(found.row) == 40
+    assert np.abs(errors).max() < 0.05
+    naive = by_document(pairs, np.ones(len(pairs)), prior_exposure=0)
+    assert max(abs(naive[document] - truth[document]) for document in truth) > 0.3
+
+
+def test_the_prior_holds_down_documents_with_little_evidence_and_fades_with_more(pairs):
+    examination = 1 / (pairs.position + 1.0)
+    free = ips_relevance(pairs, examination, prior_exposure=0)
+    held = ips_relevance(pairs, examination, prior_exposure=4)
+    share = held.relevance[free.relevance > 0] / free.relevance[free.relevance > 0]
+    exposure = free.exposure[free.relevance > 0]
+    assert share == pytest.approx(exposure / (exposure + 4))
+
+
+def test_examination_is_clipped_from_below(pairs):
+    found = ips_relevance(pairs, np.full(len(pairs), 1e-6), clip=0.1, prior_exposure=0)
+    same = ips_relevance(pairs, np.full(len(pairs), 0.1), prior_exposure=0)
+    np.testing.assert_allclose(found.relevance, same.relevance)
+
+
+def test_recency_weighs_gains_and_examination_alike(pairs):
+    """An execution of weight 2 counts like the same execution twice."""
+    weight = np.where(pairs.execution_index % 2 == 0, 2, 1).astype(np.float32)
+    twice = pairs.take(np.sort(np.append(np.arange(300), np.arange(0, 300, 2))))
+    weighted = by_document(replace(pairs, weight=weight), 1 / (pairs.position + 1.0))
+    assert weighted == pytest.approx(by_document(twice, 1 / (twice.position + 1.0)))
+
+
+def test_the_order_of_executions_does_not_change_relevance(pairs):
+    turned = pairs.take(np.arange(300)[::-1])
+    assert by_document(pairs, np.ones(3000)) == pytest.approx(by_document(turned, np.ones(3000)))
+
+
+def test_gains_are_those_of_ndcg_or_the_users():
+    y = np.array([0, 1, 2, 4], dtype=np.float32)
+    assert grade_gains(y).tolist() == [0, 1, 3, 15]
+    assert grade_gains(y, [0, 1, 5, 6, 7]).tolist() == [0, 1, 5, 7]
+    with pytest.raises(InvalidInputError, match="grade 4 needs 5 gains, got 3"):
+        grade_gains(y, [0, 1, 2])
+
+
+def test_soft_labels_keep_the_order_and_fit_the_levels():
+    relevance = np.random.default_rng(0).gamma(0.3, size=5000)
+    labels = soft_labels(relevance)
+    assert labels.min() == 0
+    assert labels.max() == 63 == len(level_gains()) - 1
+    order = np.argsort(relevance)
+    assert (np.diff(labels[order]) >= 0).all()
+    inside = relevance <= np.quantile(relevance, 0.99)
+    scaled = np.array(level_gains())[labels[inside]] * np.quantile(relevance, 0.995)
+    np.testing.assert_allclose(scaled, relevance[inside], atol=np.quantile(relevance, 0.995) / 126)
+
+
+def test_soft_labels_of_nearly_all_zeros_still_tell_the_few_apart():
+    relevance = np.zeros(1000)
+    relevance[:2] = [0.5, 1.0]
+    assert soft_labels(relevance)[:3].tolist() == [32, 63, 0]
