@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_GRADES",
+    "PBM",
     "Interaction",
     "InteractionType",
     "LoadReport",
-    "PBM",
     "PositionBias",
     "PositionBiasDisplay",
     "Quarantine",

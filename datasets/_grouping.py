@@ -194,29 +194,28 @@ def _count_duplicates(
     types: NDArray[np.uint64],
     time: NDArray[np.int64],
     run: NDArray[np.int32],
-    begin: int,
-    end: int,
+    bounds: NDArray[np.int32],
+    n_runs: int,
     kept_at: NDArray[np.int64],
 ) -> int:
-    """Count rows that repeat the last kept one of the same types within the window.
+    """Count rows that repeat the last kept one of the same document and types within the window.
 
     `kept_at[i]` is the time of the last kept row with row i's types, so that looking back may stop
     at the first row with the same types, kept or not.
     """
     duplicates = 0
-    for i in range(begin, end):
-        now = time[run[i]]
-        if now == NO_TIME:
-            continue
-        kept_at[i] = now
-        j = i - 1
-        while j >= begin and now - time[run[j]] <= DUPLICATE_WINDOW:
-            if types[run[j]] == types[run[i]]:
-                if now - kept_at[j] <= DUPLICATE_WINDOW:
-                    kept_at[i] = kept_at[j]
-                    duplicates += 1
-                break
-            j -= 1
+    for r in range(n_runs):
+        for i in range(bounds[r], bounds[r + 1]):
+            now = time[run[i]]
+            kept_at[i] = now
+            j = i - 1
+            while j >= bounds[r] and now - time[run[j]] <= DUPLICATE_WINDOW and now != NO_TIME:
+                if types[run[j]] == types[run[i]]:
+                    if now - kept_at[j] <= DUPLICATE_WINDOW:
+                        kept_at[i] = kept_at[j]
+                        duplicates += 1
+                    break
+                j -= 1
     return duplicates
 
 
@@ -267,12 +266,13 @@ def _choose(
     end: int,
     types: NDArray[np.uint64],
     list_level: np.uint64,
+    of_documents: bool,  # noqa: FBT001 - kernels take arguments by position
     chosen: NDArray[np.int32],
 ) -> int:
-    """Copy the rows that speak of a document; return how many there are."""
+    """Copy the rows that speak of a document, or those that do not; return how many there are."""
     m = 0
     for i in range(begin, end):
-        if types[by_execution[i]] & ~list_level:
+        if ((types[by_execution[i]] & ~list_level) != 0) == of_documents:
             chosen[m] = by_execution[i]
             m += 1
     return m
@@ -316,7 +316,7 @@ def _find_runs(
 
 
 @kernel
-def _fold(
+def _fold(  # noqa: PLR0915 - calls from the inner loop cost more than the work
     rows: RowColumns, signals: SignalMasks, pairs: PairColumns
 ) -> tuple[int, int, int, int, int, int]:
     """Fill `pairs`; return their number and what `PairCounts` counts."""
@@ -335,9 +335,21 @@ def _fold(
     kept_at = np.empty(longest, np.int64)
     p = duplicates = list_level_rows = conflicts = clicks_only = list_level_only = 0
     for e in range(len(rows.execution_rank)):
-        m = _choose(by_execution, starts[e], starts[e + 1], types, signals.list_level, chosen)
-        list_level_rows += starts[e + 1] - starts[e] - m
+        here, there = starts[e], starts[e + 1]
+        own_id = here < there and execution[by_execution[here]] < stand_ins_from
+        m = _choose(by_execution, here, there, types, signals.list_level, False, chosen)
+        list_level_rows += m
+        if m and own_id:
+            n = _find_runs(
+                rank, document, time, position, chosen, m, keys, run, bounds, order, spare
+            )
+            repeats = _count_duplicates(types, time, run, bounds, n, kept_at)
+            duplicates += repeats
+            list_level_rows -= repeats
+        m = _choose(by_execution, here, there, types, signals.list_level, True, chosen)
         n = _find_runs(rank, document, time, position, chosen, m, keys, run, bounds, order, spare)
+        if own_id:
+            duplicates += _count_duplicates(types, time, run, bounds, n, kept_at)
         list_level_only += n == 0
         shown = n == 0
         for k in range(n):
@@ -352,8 +364,6 @@ def _fold(
             for j in range(len(features)):
                 X[p, j] = carried[first, features[j]]
             if end - begin > 1:
-                if execution[first] < stand_ins_from:
-                    duplicates += _count_duplicates(types, time, run, begin, end, kept_at)
                 score[p] = _earliest(carried, 0, time, position, run, begin, end)
                 for j in range(len(features)):
                     value = _earliest(carried, features[j], time, position, run, begin, end)

@@ -164,9 +164,7 @@ def _check_ends(path: Path) -> None:
         msg = f"{path}: the Parquet file is truncated or damaged at its end. Copy or write it again"
         raise UnreadableSourceError(msg)
     if schema_depth(footer) > MAX_SCHEMA_DEPTH:
-        msg = (
-            f"{path}: its columns nest deeper than the {MAX_SCHEMA_DEPTH} levels read"
-        )
+        msg = f"{path}: its columns nest deeper than the {MAX_SCHEMA_DEPTH} levels read"
         raise UnreadableSourceError(msg)
 
 

@@ -99,8 +99,9 @@ class PositionBias:
       shown a thousand times. Conditioning on totals removes the relevances exactly, as in
       fixed-effects Poisson regression [2]_, and weighs pairs by their information. Clicks are
       yes or no, not Poisson; the estimating equation is unbiased all the same, and the intervals
-      come from the bootstrap. On simulated logs its error was 4 to 12 % smaller than that of
-      [1]_.
+      come from the bootstrap. On simulated logs with as many executions of every query its
+      standard error was 1 to 10 % smaller than that of [1]_, and half as large where queries
+      were as unequally frequent as search queries are (Zipf's law).
     - ``pivot`` compares each position with position 0 alone, ``adjacent`` chains neighbours
       (both [1]_, the ratios by Mantel and Haenszel [3]_). They use fewer swaps, and the chain's
       errors multiply. The curve ends before the first position that they cannot reach.
@@ -108,9 +109,10 @@ class PositionBias:
       clicks a pair its curve is too flat, which its intervals do not show; it is here for
       comparison.
 
-    Intervals: Bayesian bootstrap over queries, normal on the log scale; see `intervals` in
-    ``_bootstrap.py``. They hold for the sampling of queries and clicks, not for a wrong click
-    model. Below 20 queries, (query, document) pairs are resampled instead.
+    Intervals: ``log e(k) +- t s_k``, s_k from a Bayesian bootstrap over queries (at least what
+    the conditional information allows), t of Student for the interval and of the replicates'
+    largest deviation for the band. They hold for the sampling of queries and clicks, not for a
+    wrong click model. Below 20 queries, (query, document) pairs are resampled instead.
 
     References
     ----------

@@ -52,6 +52,7 @@ class PBM:
     counts instead of sessions, accelerated by SQUAREM (Varadhan and Roland 2008, scheme S3).
     Every (query, document) has a relevance of its own, and with few clicks apiece their errors do
     not average out (Neyman and Scott 1948): the curve comes out too flat on sparse logs.
+    Documents shown at one position only add to that, so `PositionBias` leaves them out.
 
     Examples
     --------
@@ -80,7 +81,7 @@ class PBM:
     def from_examination(cls, examination: ArrayLike) -> PBM:
         """Return a model with known examination probabilities, for sampling."""
         theta = np.asarray(examination, dtype=np.float64)
-        if theta.ndim != 1 or not ((theta > 0) & (theta <= 1)).all():
+        if theta.ndim != 1 or len(theta) == 0 or not ((theta > 0) & (theta <= 1)).all():
             msg = f"examination: expected a list of probabilities in (0, 1], got {theta}"
             raise InvalidInputError(msg)
         model = cls()

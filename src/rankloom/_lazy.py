@@ -28,7 +28,7 @@ def attach(package: str, exports: Mapping[str, str], public: Sequence[str]) -> C
     public : sequence of str
         The package's ``__all__``; type checkers want it spelt out, so it is compared here.
     """
-    if sorted(exports) != list(public):
+    if set(exports) != set(public):
         msg = f"{package}.__all__ and its lazy exports differ: {sorted(set(exports) ^ set(public))}"
         raise ImportError(msg)
 

@@ -60,8 +60,6 @@ def plain_pairs(rows):
 def plain_duplicates(members):
     last, count = {}, 0
     for each in sorted(members, key=lambda r: r["timestamp"]):
-        if not set(each["interaction_type"]) - LIST_LEVEL:
-            continue
         key = each["feature_id"], frozenset(each["interaction_type"])
         if key in last and each["timestamp"] - last[key] <= timedelta(minutes=5):
             count += 1
