@@ -145,6 +145,7 @@ def whole_column(column: Raw, *, required: bool) -> Column:
     """Whole numbers that fit into 32 bits; whole floats are taken."""
     name, dtype = column.name, column.dtype
     given, number = pl.col(raw(name)), pl.col(part(name))
+    shown = given.cast(pl.String).str.strip_suffix(".0")
     made = Column(number.cast(pl.Int32, strict=False))
     if dtype.is_integer():
         made.prepare[part(name)] = given
@@ -152,14 +153,14 @@ def whole_column(column: Raw, *, required: bool) -> Column:
         made.prepare[part(name)] = _as_float(column)
         made.rules.append(_unparsed_rule(name, reasons.NOT_WHOLE))
         fraction = number.is_nan() | (number != number.floor())
-        made.rules.append(_rule(name, reasons.NOT_WHOLE, fraction, given))
+        made.rules.append(_rule(name, reasons.NOT_WHOLE, fraction, shown))
     if required:
-        missing = Rule(name, reasons.MISSING, number.null_count() > 0, number.is_null(), given)
+        missing = Rule(name, reasons.MISSING, number.null_count() > 0, number.is_null(), shown)
         made.rules.append(missing)
-        made.rules.append(Rule(name, reasons.NEGATIVE, number.min() < 0, number < 0, given))
+        made.rules.append(Rule(name, reasons.NEGATIVE, number.min() < 0, number < 0, shown))
     else:
         made.rules.append(_list_size_rule(name))
-    above = Rule(name, reasons.ABOVE_INT32, number.max() > MAX_INT32, number > MAX_INT32, given)
+    above = Rule(name, reasons.ABOVE_INT32, number.max() > MAX_INT32, number > MAX_INT32, shown)
     made.rules.append(above)
     return made
 
