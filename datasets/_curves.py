@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from ..errors import NotIdentifiableError
-from ._bootstrap import Intervals, blocks_of_queries, intervals, no_intervals, replicate
+from ._bootstrap import (
+    FEWEST_QUERIES,
+    Intervals,
+    blocks_of_queries,
+    intervals,
+    no_intervals,
+    replicate,
+)
 from ._harvesting import adjacent, all_pairs, least_error, pivot
 from ._swaps import PairCounts, Swaps, count_swaps
 from .click_models.pbm import PBM
@@ -273,10 +280,10 @@ def _notes(swaps: Swaps, covered: int, counts: PairCounts) -> tuple[str, ...]:
             "that changed its position was clicked on both sides."
         )
     queries = len(np.unique(counts.query))
-    if queries < 20:
+    if queries < FEWEST_QUERIES:
         notes.append(
-            f"Only {queries} queries have swaps: (query, document) pairs were resampled instead "
-            "of queries, so the intervals may be too narrow."
+            f"Fewer than {FEWEST_QUERIES} queries have swaps ({queries}): (query, document) pairs "
+            "were resampled instead of queries, so the intervals may be too narrow."
         )
     return tuple(notes)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rankloom")
 
+NOTES_SHOWN = 5
+
 
 class PositionBias:
     """Estimate the probability that a position is examined, relative to position 0.
@@ -77,8 +79,8 @@ class PositionBias:
     disagreement_ : dict of str to float
         Estimator -> largest relative difference from `examination_`.
     curves_ : dict of str to ExaminationCurve
-        With `by`: value -> its curve. Values that identify none are left out; `apply` gives
-        their executions the curve of the whole log.
+        With `by`: value -> its curve. Values that identify none, or a shorter one than the whole
+        log does, are left out; `apply` gives their executions the curve of the whole log.
     notes_ : tuple of str
         What the reader should know.
 
@@ -180,7 +182,7 @@ class PositionBias:
         require_positions(pairs)
         size = n_considered(pairs.position, self.max_position)
         curve = self._estimate(pairs, size, None)
-        curves, notes = self._fit_values(pairs, size) if self.by is not None else ({}, ())
+        curves, notes = self._fit_values(pairs, size, len(curve)) if self.by else ({}, ())
         beyond = int((pairs.position >= size).sum())
         if beyond:
             text = (
@@ -260,16 +262,31 @@ class PositionBias:
         return estimate_curve(counts, pairs.queries, self.estimator, settings)
 
     def _fit_values(
-        self, pairs: TrainingPairs, size: int
+        self, pairs: TrainingPairs, size: int, covered: int
     ) -> tuple[dict[str, ExaminationCurve], tuple[str, ...]]:
-        curves, notes = {}, []
+        """Return the values' own curves; one shorter than the whole log's is no use to it."""
+        curves, left_out = {}, []
         for value, rows in _rows_by_value(pairs, str(self.by)):
             try:
-                curves[value] = self._estimate(pairs, size, rows)
+                curve = self._estimate(pairs, size, rows)
             except NotIdentifiableError as error:
-                cause = str(error).split(" Ways out:")[0]
-                notes.append(f"{self.by} = {value!r} takes the curve of the whole log: {cause}")
-        return curves, tuple(notes)
+                left_out.append((value, str(error).split(" Ways out:")[0]))
+                continue
+            if len(curve) < covered:
+                reach = f"its own swaps reach position {len(curve) - 1} only, not {covered - 1}."
+                left_out.append((value, reach))
+            else:
+                curves[value] = curve
+        return curves, self._notes_on(left_out)
+
+    def _notes_on(self, left_out: list[tuple[str, str]]) -> tuple[str, ...]:
+        notes = [
+            f"{self.by} = {value!r} takes the curve of the whole log: {cause}"
+            for value, cause in left_out[:NOTES_SHOWN]
+        ]
+        if len(left_out) > NOTES_SHOWN:
+            notes.append(f"... and so do {len(left_out) - NOTES_SHOWN:,} more values of {self.by}.")
+        return tuple(notes)
 
     def _apply_values(self, pairs: TrainingPairs, examination: NDArray[np.float32]) -> None:
         self._check_context(pairs)
@@ -281,10 +298,11 @@ class PositionBias:
                 without.append(value)
         if without:
             logger.warning(
-                "PositionBias: no curve of their own for %s in %s; the curve of the whole log "
-                "was applied.",
+                "PositionBias: %d values of %s have no curve of their own (%s); the curve of the "
+                "whole log was applied.",
+                len(without),
                 self.by,
-                without,
+                ", ".join(without[:NOTES_SHOWN]),
             )
 
     def _set(

@@ -83,12 +83,21 @@ def find_validation_examination(
         return Examination(_applied(_as_bias(given, training), validation), "given")
     if validation.examination is not None:
         return Examination(_checked(validation.examination), "pairs")
-    try:
-        known = known or find_examination(training, None)
-    except NotIdentifiableError:
+    if known is None:
+        known = _told_by(training)
+    if known is None:
         return Examination(1.0 / (validation.position.astype(np.float64) + 1.0), "assumed")
     bias = PositionBias.from_curve(_without_gaps(known.curve(training.position)))
     return Examination(_applied(bias, validation), known.source)
+
+
+def _told_by(training: TrainingPairs) -> Examination | None:
+    if not training.has_positions:
+        return None
+    try:
+        return find_examination(training, None)
+    except NotIdentifiableError:
+        return None
 
 
 def _as_bias(given: Any, pairs: TrainingPairs) -> PositionBias:

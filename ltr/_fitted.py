@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..datasets.position_bias import PositionBias
 from .model_files import Manifest
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def training_period(pairs: TrainingPairs) -> list[str] | None:
 def manifest(ranker: Any) -> Manifest:
     """Return what a saved ranker must remember."""
     parameters = dict(ranker.get_params(deep=False))
-    if hasattr(parameters["examination"], "apply"):
-        parameters["examination"] = None  # its curve is kept as a fitted one
+    if isinstance(parameters["examination"], PositionBias):
+        parameters["examination"] = getattr(parameters["examination"], "examination_", None)
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = ranker.seed_
     return Manifest(

@@ -108,6 +108,7 @@ class _Validation:
     """The validation rows and what is computed on them after every round."""
 
     X: NDArray[np.float32]
+    y: NDArray[np.float32]
     group: NDArray[Any]
     criterion: Any
     stopping: EarlyStopping
@@ -127,6 +128,7 @@ class _Validation:
         used = _with_positive(validation)
         return cls(
             X=feature_matrix(used, pairs.feature_names, pairs.categories),
+            y=used.y,
             group=used.group,
             criterion=_criterion(settings, pairs, used, trained, notes),
             stopping=EarlyStopping(stopping_rounds(settings, users)),
@@ -176,7 +178,7 @@ def _train(
     try:
         with warnings_logged(), progress_callback(settings["progress"], rounds) as callbacks:
             if watch is not None:
-                valid = lightgbm.Dataset(watch.X, group=watch.group, reference=train_set)
+                valid = lightgbm.Dataset(watch.X, watch.y, group=watch.group, reference=train_set)
                 options = {"valid_sets": [valid], "feval": watch.criterion}
                 callbacks.append(watch.stopping)
             booster = lightgbm.train(given, train_set, callbacks=callbacks, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +95,7 @@ def main_names(params: Mapping[str, Any] | None) -> dict[str, Any]:
     return result
 
 
+@cache
 def _main_name_of() -> dict[str, str]:
     from lightgbm.basic import _ConfigAliases
 

@@ -5,7 +5,7 @@ What is left out of training is decided here and nowhere else.
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from ..datasets.training_pairs import TrainingPairs
 
-logger = logging.getLogger("rankloom")
-
 HIGHEST_GRADE = 30
+
+EXPECTED_SCORE = "(expected score)"
+"""Last column of `Ranker.contributions`, beside the features."""
 
 NO_POSITIVE = "no positive grade"
 EQUAL_GRADES = "equal grades throughout"
@@ -59,7 +60,7 @@ def neutral_names(names: Sequence[str]) -> list[str]:
     Examples
     --------
     >>> neutral_names(["price", "mixpeek://text"])
-    ['f0_d3b75f0e', 'f1_0f8ff2a3']
+    ['f0_c2af199c', 'f1_388812af']
     """
     return [
         f"f{i}_{blake2b(name.encode(), digest_size=8).hexdigest()[:8]}"
@@ -92,10 +93,15 @@ def check_pairs(pairs: TrainingPairs) -> None:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = [name for name, count in Counter([*names, EXPECTED_SCORE]).items() if count > 1]
     if repeated:
         msg = f"pairs.feature_names: {repeated[0]!r} occurs more than once; rename one"
         raise InvalidInputError(msg)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        msg = f"pairs.feature_names: a name is no valid text ({error}); rename it"
+        raise InvalidInputError(msg) from error
 
 
 def _check_grades(pairs: TrainingPairs) -> None:
@@ -130,7 +136,11 @@ def _all_rows_equal(X: NDArray[np.float32], block: int = 4096) -> bool:
 
 
 def session_data(pairs: TrainingPairs, *, position: bool) -> TrainingData:
-    """Return the executions as they are, without those that hold no pair of different grades."""
+    """Return the executions as they are, without those shown ones that hold no pair to learn from.
+
+    Judged lists all stay, as in LightGBM's own use: there they are few, and their rows count in
+    the histograms. Logged executions without a click are many and only cost time.
+    """
     starts = pairs.offsets[:-1]
     high = np.maximum.reduceat(pairs.y, starts)
     low = np.minimum.reduceat(pairs.y, starts)
@@ -139,17 +149,18 @@ def session_data(pairs: TrainingPairs, *, position: bool) -> TrainingData:
         NO_POSITIVE: int((high == 0).sum()),
         EQUAL_GRADES: int((alike & (high > 0)).sum()),
     }
-    kept = pairs.take(~alike) if alike.any() else pairs
-    if not len(kept):
+    if alike.all():
         msg = "pairs: no execution holds two documents of different grades, so there is no pair"
         raise InvalidInputError(msg)
+    keeps_all = not (alike.any() and pairs.has_positions)
+    kept = pairs if keeps_all else pairs.take(~alike)
     return TrainingData(
         X=kept.X,
         y=kept.y,
         group=kept.group,
         weight=None if (kept.weight == 1).all() else kept.weight,
         position=kept.position if position else None,
-        left_out={reason: count for reason, count in left_out.items() if count},
+        left_out={} if keeps_all else {r: count for r, count in left_out.items() if count},
     )
 
 

@@ -239,4 +239,4 @@ def _line(name: str, comparison: Comparison) -> str:
         return line
     low, high = comparison.interval
     line += f"  {comparison.baseline:8.4f}  {comparison.difference:+.4f} "
-    return f"{line}({low:+.4f} to {high:+.4f}), p = {comparison.p:.3f}"
+    return f"{line}({low:+.4f} to {high:+.4f}), p = {comparison.p:.4f}"

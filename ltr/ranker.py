@@ -12,7 +12,8 @@ from ..errors import IntegrityError, InvalidInputError
 from . import _fitted, _fitting
 from ._documents import rank_dicts, rank_table
 from ._feature_table import feature_matrix, is_table, refuse_infinite
-from ._parameters import thread_count
+from ._parameters import main_names, thread_count
+from ._training import EXPECTED_SCORE
 from .evaluation import evaluate
 from .model_files import read_model, write_model
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from ..datasets.training_pairs import TrainingPairs
     from ._progress import Progress
     from .evaluation import Report
-
-EXPECTED_SCORE = "(expected score)"
-"""Name of the last column of `Ranker.contributions`."""
 
 _ROWS_PER_THREAD = 512
 
@@ -192,7 +190,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         -------
         list of dict, or table of the same kind
             Best first within each execution; executions in the order of their first document,
-            ties in the order given. Copies: the documents given stay as they are.
+            ties in the order given. Copies: the documents given stay as they are. A field named
+            ``score`` is replaced.
 
         Raises
         ------
@@ -305,8 +304,9 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     def _threads(self, matrix: NDArray[np.float32]) -> dict[str, Any]:
         """Explicit threads; no more than the rows keep busy: starting one costs more than a row."""
+        allowed = main_names(self.params).get("num_threads", self.n_jobs)
         useful = 1 + len(matrix) // _ROWS_PER_THREAD
-        return {"num_threads": min(thread_count(self.n_jobs), useful)}
+        return {"num_threads": min(thread_count(allowed or None), useful)}
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "booster_"):

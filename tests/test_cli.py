@@ -174,6 +174,26 @@ def test_a_reader_that_stops_early_is_no_error(world):
     assert b"BrokenPipe" not in errors
 
 
+def test_an_interrupt_ends_with_130(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("rankloom.datasets.simulate_catalogue", raising(KeyboardInterrupt))
+    assert run("simulate", tmp_path / "x.parquet", "--executions", "5")[0] == 130
+
+
+def test_a_defect_of_ours_is_not_dressed_up_as_the_users_fault(monkeypatch, tmp_path):
+    monkeypatch.setattr("rankloom.datasets.simulate_catalogue", raising(ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        main(["simulate", str(tmp_path / "x.parquet"), "--executions", "5"])
+
+
+def raising(error):
+    """Return a function that raises the error."""
+
+    def function(**_):
+        raise error
+
+    return function
+
+
 # simulate
 
 

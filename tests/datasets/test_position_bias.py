@@ -102,6 +102,24 @@ def test_a_value_that_identifies_no_curve_takes_that_of_the_whole_log_and_says_s
         np.testing.assert_array_equal(rows[execution], curve.examination.astype(np.float32))
 
 
+def test_a_value_whose_swaps_reach_less_far_than_the_logs_takes_the_logs_curve(pairs_of):
+    """Held at its last value, a curve of two positions would be wrong at all the deeper ones."""
+    rotated, shallow = [[0, 1, 2], [1, 2, 0], [2, 0, 1]] * 40, [[3, 4, 5], [4, 3, 5]] * 30
+    clicked = np.random.default_rng(0).random((180, 3)) < 0.5
+    device = pl.Series(["deep"] * 120 + ["shallow"] * 60)
+    pairs = pairs_of(np.zeros(180), rotated + shallow, clicked, context={"device": device})
+    bias = PositionBias(by="device", n_bootstrap=0).fit(pairs)
+    assert list(bias.curves_) == ["deep"]
+    assert any("reach position 1 only, not 2" in note for note in bias.notes_)
+
+
+def test_many_values_without_a_curve_are_counted_not_listed(simulated):
+    users = pl.Series([f"u{i}" for i in range(300)])
+    bias = PositionBias(by="user", n_bootstrap=0).fit(simulated(300, context={"user": users}))
+    assert bias.curves_ == {}
+    assert bias.notes_[-1] == "... and so do 295 more values of user."
+
+
 def test_an_unknown_context_value_is_named(by_device):
     with pytest.raises(InvalidInputError, match="Did you mean 'mobile'"):
         by_device[0].curve("mobil")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rankloom.datasets import PositionBias
+from rankloom.datasets._bootstrap import intervals
 from rankloom.datasets._curves import ESTIMATORS
 
 HARVESTING = ("all_pairs", "pivot", "adjacent")
@@ -83,3 +85,26 @@ def test_a_position_tied_by_one_pair_alone_does_not_look_certain(pairs_of):
     bias = PositionBias(n_bootstrap=30).fit(pairs_of(query, documents, rng.random((600, 3)) < 0.5))
     width = np.log(bias.upper_ / bias.lower_)
     assert width[2] > 2 * width[1]
+
+
+def test_limits_are_students_quantile_and_the_max_statistic_of_the_replicates():
+    """Independent normal replicates: 1.645 standard errors, and 2.31 for the largest of 5."""
+    log_curve = np.array([0.0, -1.0, -1.5, -2.0, -2.2, -2.5])
+    error = np.array([0.0, 0.1, 0.2, 0.1, 0.3, 0.1])
+    replicates = log_curve + error * np.random.default_rng(0).normal(size=(20_000, 6))
+    limits = intervals(log_curve, replicates, np.zeros(6), n_blocks=100_000, confidence=0.9)
+    pointwise = (limits.upper - log_curve)[1:] / error[1:]
+    simultaneous = (log_curve - limits.band_lower)[1:] / error[1:]
+    one = stats.norm.ppf(0.95)
+    five = stats.norm.ppf((1 + 0.9 ** (1 / 5)) / 2)
+    np.testing.assert_allclose(pointwise, one, rtol=0.03)
+    np.testing.assert_allclose(simultaneous, five, rtol=0.03)
+
+
+def test_few_blocks_widen_both_kinds_of_limits_as_students_t_does():
+    log_curve = np.array([0.0, -1.0])
+    replicates = log_curve + np.random.default_rng(0).normal(size=(500, 2)) * [0.0, 0.1]
+    few, many = (intervals(log_curve, replicates, np.zeros(2), n, 0.9) for n in (4, 10**6))
+    ratio = stats.t.ppf(0.95, 3) / stats.norm.ppf(0.95)
+    np.testing.assert_allclose(few.upper[1] + 1, ratio * (many.upper[1] + 1), rtol=1e-4)
+    np.testing.assert_allclose(few.band_upper[1] + 1, ratio * (many.band_upper[1] + 1), rtol=1e-4)

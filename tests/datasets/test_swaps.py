@@ -35,6 +35,16 @@ def test_the_curve_ends_where_swaps_with_clicks_end(pairs_of):
     assert bias.swaps_[0].tolist() == [3, 3, 3, 0]
 
 
+def test_the_curve_ends_at_a_gap_though_deeper_positions_are_tied(pairs_of):
+    """0, 1 and 3 are swapped; at 2 the same document stands always."""
+    documents = [[0, 1, 3, 2], [1, 2, 3, 0], [2, 0, 3, 1]] * 40
+    clicked = np.random.default_rng(0).random((120, 4)) < 0.5
+    bias = PositionBias(n_bootstrap=20).fit(pairs_of(np.zeros(120), documents, clicked))
+    assert bias.positions_.tolist() == [0, 1]
+    assert not bias.connected_
+    assert len(bias.upper_) == len(bias.estimates_["pivot"]) == 2
+
+
 def test_a_position_without_any_click_ends_the_curve_instead_of_becoming_zero(pairs_of):
     documents = [[0, 1, 2], [1, 2, 0], [2, 0, 1]] * 40
     clicked = np.random.default_rng(0).random((120, 3)) < 0.5

@@ -77,3 +77,11 @@ def test_every_relative_link_leads_somewhere():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert [link for link in links if not (ROOT / link).exists()] == []
     assert links
+
+
+def test_every_benchmark_stands_in_the_table_of_its_folder():
+    folder = ROOT / "benchmarks"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in folder.glob("*.py") if f"`{path.name}`" not in text] == []
+    named = set(re.findall(r"benchmarks/(\w+\.py)", text))
+    assert [name for name in named if not (folder / name).exists()] == []

@@ -98,7 +98,7 @@ def _lines(pairs: TrainingPairs, ranker: Ranker) -> list[str]:
         f"{counted(ranker.best_iteration_, 'tree')}, debias={ranker.debias}",
         "",
         *table(["feature", "share of gain"], shares),
-        *(f"note: {note}" for note in (*pairs.report.notes, *ranker.notes_)),
+        *(f"note: {note}" for note in pairs.report.notes),
     ]
 
 
