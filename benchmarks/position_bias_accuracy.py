@@ -20,36 +20,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
-import polars as pl
-import scipy
+from protocol_a import (
+    DEFAULT_DATA,
+    SHOWN,
+    TRAIN,
+    load_parts,
+    log_of,
+    one_ranker,
+    versions,
+    weak_rankers,
+)
 from scipy.optimize import minimize
 from scipy.special import expit
 
-import rankloom
-from rankloom.datasets import (
-    PositionBias,
-    TrainingPairs,
-    load_letor,
-    load_pairs,
-    simulate_interactions,
-    true_examination,
-)
+from rankloom.datasets import PositionBias, TrainingPairs, true_examination
 from rankloom.datasets._swaps import count_pairs
 from rankloom.errors import NotIdentifiableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-SHOWN = 10
 TRUTH = true_examination(SHOWN)
 BOUNDS = {
     "median error at 20,000 sessions": (0.0, 0.17),
@@ -57,54 +53,6 @@ BOUNDS = {
     "pointwise coverage": (0.80, 0.97),
     "simultaneous coverage": (0.80, 1.0),
 }
-PRODUCTION = {
-    "objective": "lambdarank",
-    "num_leaves": 4,
-    "learning_rate": 0.05,
-    "min_data_in_leaf": 20,
-    "lambdarank_truncation_level": SHOWN,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbosity": -1,
-}
-
-
-def weak_rankers(judged: TrainingPairs, seed: int) -> NDArray[np.float64]:
-    """Return scores of three lambdaranks trained on 10 random queries each; shape (rows, 3)."""
-    rng = np.random.default_rng(seed)
-    scores = []
-    for _ in range(3):
-        few = judged.take(rng.choice(judged.n_executions, 10, replace=False))
-        data = lightgbm.Dataset(few.X, few.y, group=few.group)
-        booster = lightgbm.train({**PRODUCTION, "seed": seed}, data, 20)
-        ties = 1e-9 * rng.random(len(judged))
-        scores.append(np.asarray(booster.predict(judged.X, num_threads=1)) + ties)
-    return np.column_stack(scores)
-
-
-def one_ranker(judged: TrainingPairs) -> NDArray[np.float64]:
-    """Return the scores of reciprocal rank fusion over the 21 systems; shape (rows, 1)."""
-    return np.nansum(1 / (60 + judged.X.astype(np.float64)), axis=1)[:, None]
-
-
-def log_of(
-    judged: TrainingPairs, rankers: NDArray[np.float64], sessions: int, seed: int
-) -> TrainingPairs:
-    """Simulate one log and load it."""
-    interactions = simulate_interactions(
-        judged,
-        n_executions=sessions,
-        random_state=seed,
-        rankers=rankers,
-        list_size=SHOWN,
-        min_documents=SHOWN,
-        context={},
-        channels=(),
-        interactions="clicks",
-        metadata=False,
-    )
-    return load_pairs(interactions, builtin_features=())
 
 
 def published_all_pairs(pairs: TrainingPairs) -> NDArray[np.float64]:
@@ -231,16 +179,9 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, nargs="+", default=[20_000, 200_000])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    judged = load_letor([options.data / "mq2007agg" / f"A{part}.txt.gz" for part in (1, 2, 3)])
-    versions = {
-        "python": platform.python_version(),
-        "rankloom": rankloom.__version__,
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "polars": pl.__version__,
-        "lightgbm": lightgbm.__version__,
-    }
-    print(", ".join(f"{name} {version}" for name, version in versions.items()), "; 1 thread")
+    judged = load_parts(options.data, TRAIN)
+    about = versions()
+    print(", ".join(f"{name} {version}" for name, version in about.items()), "; 1 thread")
     tables = []
     for sessions in options.sessions:
         tables.append(errors(judged, sessions, options.seeds))
@@ -259,7 +200,7 @@ def main() -> int:
         print(f"{word}: {name} {verdict['value']:.3f}, bounds {verdict['bounds']}")
     if options.out:
         result = {
-            "versions": versions,
+            "versions": about,
             "errors": tables,
             "coverage": cover,
             "refusal": message,

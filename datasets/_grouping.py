@@ -26,6 +26,7 @@ DUPLICATE_WINDOW = 5 * 60 * 1_000_000
 """Microseconds within which the same signal on the same document is a repeat."""
 
 _INSERTION_SORT_UP_TO = 24
+_LOW = (1 << 32) - 1
 
 
 class RowColumns(NamedTuple):
@@ -279,8 +280,55 @@ def _choose(
 
 
 @kernel
+def _sort_packed(packed: NDArray[np.int64], n: int) -> None:
+    """Sort the first n numbers in place."""
+    if n > _INSERTION_SORT_UP_TO:
+        packed[:n] = np.sort(packed[:n])
+        return
+    for i in range(1, n):
+        value = packed[i]
+        j = i - 1
+        while j >= 0 and packed[j] > value:
+            packed[j + 1] = packed[j]
+            j -= 1
+        packed[j + 1] = value
+
+
+@kernel
+def _sort_short(
+    rank: NDArray[np.int32],
+    document: NDArray[np.int32],
+    time: NDArray[np.int64],
+    position: NDArray[np.int32],
+    chosen: NDArray[np.int32],
+    m: int,
+    packed: NDArray[np.int64],
+    run: NDArray[np.int32],
+) -> None:
+    """Sort a short execution's rows by (document, time, position).
+
+    One number holds a document's rank and the row's place; nearly all documents have one row, so
+    that the other keys are seldom looked at.
+    """
+    for i in range(m):
+        packed[i] = (np.int64(rank[document[chosen[i]]]) << 32) | i
+    _sort_packed(packed, m)
+    for i in range(m):
+        row = chosen[packed[i] & _LOW]
+        j = i - 1
+        while (
+            j >= 0
+            and document[run[j]] == document[row]
+            and (time[row], position[row]) < (time[run[j]], position[run[j]])
+        ):
+            run[j + 1] = run[j]
+            j -= 1
+        run[j + 1] = row
+
+
+@kernel
 def _find_runs(
-    document_rank: NDArray[np.int32],
+    rank: NDArray[np.int32],
     document: NDArray[np.int32],
     time: NDArray[np.int64],
     position: NDArray[np.int32],
@@ -297,21 +345,26 @@ def _find_runs(
     `run` gets the rows by (document, time, position), `bounds` where each run starts and the end
     of the last, `order` the runs by (position of the earliest row, document).
     """
-    for i in range(m):
-        row = chosen[i]
-        keys[0, i], keys[1, i], keys[2, i] = document_rank[document[row]], time[row], position[row]
-    _sort(keys, m, order, spare)
+    packed = keys[0]
+    if m <= _INSERTION_SORT_UP_TO:
+        _sort_short(rank, document, time, position, chosen, m, packed, run)
+    else:
+        for i in range(m):
+            row = chosen[i]
+            keys[0, i], keys[1, i], keys[2, i] = rank[document[row]], time[row], position[row]
+        _sort(keys, m, order, spare)
+        for i in range(m):
+            run[i] = chosen[order[i]]
     n = 0
     for i in range(m):
-        run[i] = chosen[order[i]]
         if i == 0 or document[run[i]] != document[run[i - 1]]:
             bounds[n] = i
+            packed[n] = (np.int64(position[run[i]]) << 32) | n
             n += 1
     bounds[n] = m
-    for r in range(n):
-        row = run[bounds[r]]
-        keys[0, r], keys[1, r], keys[2, r] = position[row], document_rank[document[row]], 0
-    _sort(keys, n, order, spare)
+    _sort_packed(packed, n)
+    for k in range(n):
+        order[k] = packed[k] & _LOW
     return n
 
 
@@ -360,14 +413,15 @@ def _fold(  # noqa: PLR0915 - calls from the inner loop cost more than the work
                 union |= types[run[i]]
                 moved |= position[run[i]] != position[first]
             conflicts += moved
+            tied = end - begin > 1 and time[run[begin + 1]] == time[first]
             score[p] = carried[first, 0]
             for j in range(len(features)):
                 X[p, j] = carried[first, features[j]]
-            if end - begin > 1:
-                score[p] = _earliest(carried, 0, time, position, run, begin, end)
-                for j in range(len(features)):
+                if np.isnan(X[p, j]) or tied:
                     value = _earliest(carried, features[j], time, position, run, begin, end)
                     X[p, j] = value
+            if np.isnan(score[p]) or tied:
+                score[p] = _earliest(carried, 0, time, position, run, begin, end)
             pairs.document[p] = rank[document[first]]
             pairs.position[p] = position[first]
             pairs.grade[p] = _grade(union, signals.grade, signals.return_to_results)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import __version__
 from ..datasets.position_bias import PositionBias
 from .model_files import Manifest
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..datasets.training_pairs import TrainingPairs
 
-_LIBRARIES = ("rankloom", "lightgbm", "numpy", "polars", "scikit-learn")
+_LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn")
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Fitted:
 
 
 def training_period(pairs: TrainingPairs) -> list[str] | None:
+    """Return the times (UTC, ISO 8601) of the first and last execution; None without times."""
     if not pairs.has_times:
         return None
     return [f"{np.datetime_as_string(t, unit='us')}Z" for t in (pairs.time.min(), pairs.time.max())]
@@ -97,7 +99,7 @@ def restored(booster: lightgbm.Booster, saved: Manifest) -> Fitted:
 
 def _versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **versions}
+    return {"python": platform.python_version(), "rankloom": __version__, **versions}
 
 
 def plain(value: Any) -> Any:

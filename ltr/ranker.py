@@ -93,10 +93,16 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from rankloom.ltr import Ranker
-    >>> Ranker(debias="none", n_estimators=20).get_params()["n_estimators"]
-    20
+    >>> from rankloom.datasets import load_pairs, simulate_catalogue, simulate_interactions
+    >>> documents = simulate_catalogue(n_queries=50, random_state=0)
+    >>> log = simulate_interactions(documents, n_executions=1000, random_state=0)
+    >>> pairs = load_pairs(log, features=documents.drop("query", "grade"), builtin_features=())
+    >>> ranker = Ranker("position", n_jobs=1, n_estimators=30).fit(pairs)
+    >>> ranker.predict(pairs).shape == (len(pairs),)
+    True
+    >>> candidates = [{"feature_id": "a", "f0": -1.5}, {"feature_id": "b", "f0": 1.5}]
+    >>> [document["feature_id"] for document in ranker.rank(candidates)]
+    ['b', 'a']
     """
 
     def __init__(
