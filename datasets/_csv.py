@@ -37,6 +37,7 @@ class CsvSource:
 
     unit = "line"
     text = True
+    rows: int | None = None
 
     def __init__(self, path: Path, separator: str) -> None:
         check_text(path)

@@ -456,4 +456,14 @@ def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, Pa
         np.empty((n, len(rows.features)), np.float32),
     )
     made, *counts = _fold(rows, signals, pairs)
-    return PairColumns(pairs.group, *(column[:made] for column in pairs[1:])), PairCounts(*counts)
+    trimmed = PairColumns(
+        pairs.group,
+        pairs.document[:made],
+        pairs.grade[:made],
+        pairs.clicked[:made],
+        pairs.negative[:made],
+        pairs.position[:made],
+        pairs.score[:made],
+        pairs.X[:made],
+    )
+    return trimmed, PairCounts(*counts)

@@ -49,6 +49,7 @@ class JsonLinesSource:
 
     unit = "line"
     text = False
+    rows: int | None = None
     schema: Mapping[str, pl.DataType] | None = None
 
     def __init__(self, path: Path) -> None:

@@ -29,6 +29,7 @@ class RecordsSource:
 
     unit = "row"
     text = False
+    rows: int | None = None
     schema: Mapping[str, pl.DataType] | None = None
 
     def __init__(self, records: Sequence[Any]) -> None:

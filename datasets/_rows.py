@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from ._grouping import NO_TIME
+from ._growing import GrowingArray
 from ._interner import MISSING, Interner
 from .interaction import canonical_schema
 from .scan import Scan
@@ -100,12 +101,12 @@ class RowReader:
             *self.context,
         )
         self._interners = {name: Interner() for name in (*self._texts, "session_id")}
-        self._codes = {name: np.empty(0, np.int32) for name in self._texts}
-        self._types = np.empty(0, np.uint64)
-        self._time = np.empty(0, np.int64)
-        self._position = np.empty(0, np.int32)
-        self._carried = np.empty((0, len(CARRIED)), np.float64)
-        self._session = np.empty(0, np.int32)
+        self._codes = {name: GrowingArray(np.int32) for name in self._texts}
+        self._types = GrowingArray(np.uint64)
+        self._time = GrowingArray(np.int64)
+        self._position = GrowingArray(np.int32)
+        self._carried = GrowingArray(np.float64, columns=len(CARRIED))
+        self._session = GrowingArray(np.int32)
         self._filled = dict.fromkeys(RECOMMENDED, 0)
 
     def read(
@@ -127,6 +128,8 @@ class RowReader:
             on_error=on_error,
             default_types=default_types,
         )
+        for column in self._columns():
+            column.reserve(scan.rows_expected)
         for batch in _read_ahead(scan.batches()):
             self._add(batch, {name for name in self.context if name in own})
         self.scans.append(scan)
@@ -134,34 +137,39 @@ class RowReader:
     def finish(self) -> LogRows:
         """Return everything that was read."""
         texts = {name: interner.texts() for name, interner in self._interners.items()}
+        codes = {name: column.filled() for name, column in self._codes.items()}
+        carried = self._carried.filled()
         rank = np.append(ranks(texts["feature_uri"]).astype(np.float64), np.nan)
-        self._carried[:, CARRIED.index("feature_uri")] = rank[self._codes["feature_uri"]]
+        carried[:, CARRIED.index("feature_uri")] = rank[codes["feature_uri"]]
         return LogRows(
-            codes=self._codes,
+            codes=codes,
             texts=texts,
-            types=self._types,
-            time=self._time,
-            position=self._position,
-            carried=self._carried,
-            session=self._session,
+            types=self._types.filled(),
+            time=self._time.filled(),
+            position=self._position.filled(),
+            carried=carried,
+            session=self._session.filled(),
             filled=self._filled,
         )
+
+    def _columns(self) -> list[GrowingArray]:
+        numbers = [self._types, self._time, self._position, self._carried, self._session]
+        return [*self._codes.values(), *numbers]
 
     def _add(self, batch: pl.DataFrame, own_context: set[str]) -> None:
         for name in self._texts:
             values = _column_or_metadata(batch, name) if name in own_context else batch[name]
-            _extend(self._codes[name], self._interners[name].add(values.cast(pl.String)))
-        _extend(self._types, batch["type_mask"].to_numpy())
-        _extend(self._time, batch["event_time"].dt.timestamp("us").fill_null(NO_TIME).to_numpy())
-        _extend(self._position, batch["position"].to_numpy())
-        start = len(self._carried)
-        self._carried.resize((start + len(batch), len(CARRIED)), refcheck=False)
+            self._codes[name].extend(self._interners[name].add(values.cast(pl.String)))
+        self._types.extend(batch["type_mask"].to_numpy())
+        self._time.extend(batch["event_time"].dt.timestamp("us").fill_null(NO_TIME).to_numpy())
+        self._position.extend(batch["position"].to_numpy())
+        carried = self._carried.claim(len(batch))
         for name in ("document_score", "result_set_size"):
             numbers = batch[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            self._carried[start:, CARRIED.index(name)] = numbers
+            carried[:, CARRIED.index(name)] = numbers
         for name in RECOMMENDED:
             self._filled[name] += len(batch) - batch[name].null_count()
-        _extend(self._session, self._sessions_standing_in(batch))
+        self._session.extend(self._sessions_standing_in(batch))
 
     def _sessions_standing_in(self, batch: pl.DataFrame) -> NDArray[np.int32]:
         """Code the sessions of the rows that have no execution_id of their own."""
@@ -180,17 +188,6 @@ def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         while (batch := coming.result()) is not None:
             coming = thread.submit(next, batches, None)
             yield batch
-
-
-def _extend(column: NDArray[Any], values: NDArray[Any]) -> None:
-    """Append to an array in place.
-
-    Unlike lists of parts that are joined at the end, this never holds a column twice: the
-    operating system moves the pages of a large array that grows.
-    """
-    start = len(column)
-    column.resize(start + len(values), refcheck=False)
-    column[start:] = values
 
 
 def ranks(distinct: pl.Series) -> NDArray[np.int32]:

@@ -53,11 +53,14 @@ class Source(Protocol):
         What a row number counts: "row" (from 0) or "line" (from 1).
     text : bool
         Whether every column is text that must be parsed.
+    rows : int or None
+        Number of rows; None where only reading tells.
     """
 
     name: str
     unit: str
     text: bool
+    rows: int | None
 
     @property
     def schema(self) -> Mapping[str, pl.DataType] | None:
@@ -82,6 +85,7 @@ class TableSource:
     def __init__(self, frame: pl.LazyFrame | pl.DataFrame, name: str) -> None:
         self.name = name
         self._frame = frame
+        self.rows: int | None = frame.height if isinstance(frame, pl.DataFrame) else None
         with reading(name):
             self.schema: Mapping[str, pl.DataType] = frame.collect_schema()
 
@@ -134,14 +138,15 @@ class ParquetSource(TableSource):
             lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         super().__init__(lazy, str(path))
         with reading(self.name):
-            self._rows: int = lazy.select(pl.len()).collect().item()
+            self._height: int = lazy.select(pl.len()).collect().item()
+        self.rows = self._height
 
     def _slices(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         scan = self._frame.lazy().select(columns)
-        for start in range(0, self._rows, BATCH_ROWS):
+        for start in range(0, self._height, BATCH_ROWS):
             with reading(self.name):
                 frame = scan.slice(start, BATCH_ROWS).collect()
-            if frame.height != min(BATCH_ROWS, self._rows - start):
+            if frame.height != min(BATCH_ROWS, self._height - start):
                 msg = f"{self.name}: the Parquet file is damaged: it holds fewer rows than it says"
                 raise UnreadableSourceError(msg)
             yield frame

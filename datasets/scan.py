@@ -101,6 +101,11 @@ class Scan:
         self.rows_read = self.rows_valid = 0
         self.quarantine = Quarantine()
 
+    @property
+    def rows_expected(self) -> int:
+        """Number of rows, bad ones included, of the sources that tell it without being read."""
+        return sum(source.rows or 0 for source in self._sources)
+
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield valid rows in canonical columns, ``type_mask`` and ``event_time``.
 
