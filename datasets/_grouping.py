@@ -146,7 +146,8 @@ def _rows_by_execution(
 
 
 # The kernels below take flat arrays and bounds instead of tuples and slices: numba counts
-# references to every array that is sliced or unpacked, which took most of the time.
+# references to every array that is sliced or unpacked, which took most of the time. Loops stand
+# in for slice assignment, np.sort and np.diff, which take seconds to compile.
 
 
 @kernel
@@ -177,7 +178,8 @@ def _sort(
                 else:
                     spare[k] = order[j]
                     j += 1
-        order[:n] = spare[:n]
+        for k in range(n):
+            order[k] = spare[k]
         width *= 2
 
 
@@ -261,6 +263,15 @@ def _grade(types: np.uint64, grades: NDArray[np.int32], return_to_results: np.ui
 
 
 @kernel
+def _longest(starts: NDArray[np.int64]) -> int:
+    """Return the most rows that an execution has."""
+    longest = 0
+    for e in range(len(starts) - 1):
+        longest = max(longest, starts[e + 1] - starts[e])
+    return longest
+
+
+@kernel
 def _choose(
     by_execution: NDArray[np.int32],
     begin: int,
@@ -280,11 +291,8 @@ def _choose(
 
 
 @kernel
-def _sort_packed(packed: NDArray[np.int64], n: int) -> None:
+def _insertion_sort(packed: NDArray[np.int64], n: int) -> None:
     """Sort the first n numbers in place."""
-    if n > _INSERTION_SORT_UP_TO:
-        packed[:n] = np.sort(packed[:n])
-        return
     for i in range(1, n):
         value = packed[i]
         j = i - 1
@@ -312,7 +320,7 @@ def _sort_short(
     """
     for i in range(m):
         packed[i] = (np.int64(rank[document[chosen[i]]]) << 32) | i
-    _sort_packed(packed, m)
+    _insertion_sort(packed, m)
     for i in range(m):
         row = chosen[packed[i] & _LOW]
         j = i - 1
@@ -359,10 +367,15 @@ def _find_runs(
     for i in range(m):
         if i == 0 or document[run[i]] != document[run[i - 1]]:
             bounds[n] = i
-            packed[n] = (np.int64(position[run[i]]) << 32) | n
+            keys[0, n], keys[1, n], keys[2, n] = position[run[i]], n, 0
             n += 1
     bounds[n] = m
-    _sort_packed(packed, n)
+    if n > _INSERTION_SORT_UP_TO:
+        _sort(keys, n, order, spare)
+        return n
+    for k in range(n):
+        packed[k] = (packed[k] << 32) | k
+    _insertion_sort(packed, n)
     for k in range(n):
         order[k] = packed[k] & _LOW
     return n
@@ -378,7 +391,7 @@ def _fold(  # noqa: PLR0915 - calls from the inner loop cost more than the work
     execution, stand_ins_from = rows.execution, rows.stand_ins_from
     score, X = pairs.score, pairs.X
     starts, by_execution = _rows_by_execution(rows.execution, rows.execution_rank)
-    longest = np.max(np.diff(starts))
+    longest = _longest(starts)
     chosen = np.empty(longest, np.int32)
     run = np.empty(longest, np.int32)
     order = np.empty(longest, np.int32)

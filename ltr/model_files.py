@@ -14,7 +14,7 @@ import json
 import os
 import re
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,7 @@ def write_model(folder: str | Path, model_text: str, manifest: Manifest) -> None
         raise InvalidInputError(msg)
     try:
         _make_folder(path)
-        with _only_writer(path):
+        with _locked(path, exclusive=True):
             _replace(path / name, content)
             _replace(path / MANIFEST, manifest_text)
             _remove_leftovers(path, keep=name)
@@ -130,20 +130,38 @@ def read_model(folder: str | Path) -> tuple[str, Manifest]:
         If anything in it is damaged, of another format, or newer than this version reads.
     """
     path = Path(folder)
-    raw = _read(path / MANIFEST, path)
-    while True:
-        try:
-            return _read_checked(path, raw)
-        except (IntegrityError, UnreadableSourceError):
-            again = _read(path / MANIFEST, path)
-            if again == raw:
-                raise
-            raw = again  # a save took place between reading the manifest and the model
+    try:
+        return _read_checked(path)
+    except (IntegrityError, UnreadableSourceError):
+        if not path.is_dir():
+            raise
+    with _locked(path, exclusive=False):  # perhaps a save fell between manifest and model
+        return _read_checked(path)
 
 
-def _read_checked(path: Path, raw: bytes) -> tuple[str, Manifest]:
-    manifest = _parsed(raw, path / MANIFEST)
+def _read_checked(path: Path) -> tuple[str, Manifest]:
+    manifest = _parsed(_read(path / MANIFEST, path), path / MANIFEST)
     return _read_text(path, manifest), manifest
+
+
+@contextmanager
+def _locked(path: Path, *, exclusive: bool) -> Iterator[None]:
+    """Keep two savers from removing each other's files, and a second look from meeting a save.
+
+    The lock dies with its process. Where the system or the disk has none, nothing is locked.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 # Writing
@@ -153,22 +171,6 @@ def _make_folder(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         _flush_folder(path.parent)
-
-
-@contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
-    """Keep two savers from removing each other's files; the lock dies with its process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _replace(target: Path, content: bytes) -> None:

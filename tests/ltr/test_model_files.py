@@ -438,9 +438,9 @@ def test_readers_never_meet_half_a_model_while_others_save(tmp_path, expected):
     texts = {read_model(tmp_path / name)[0] for name in ("one", "two")}
     writers = [start_writer(tmp_path) for _ in range(2)]
     try:
-        met = {read_model(tmp_path / "target")[0] for _ in range(200)}
+        met = [read_model(tmp_path / "target")[0] for _ in range(200)]
     finally:
         for process in writers:
             kill(process)
-    assert met == texts
+    assert set(met) <= texts
     assert len(expected) == 2
