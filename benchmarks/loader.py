@@ -141,9 +141,8 @@ def measure(files: list[str], names: list[str], rounds: int) -> dict[str, dict[s
 def show(millions: float, results: dict[str, dict[str, float]]) -> None:
     """Print one table."""
     base = results.get("rankloom", next(iter(results.values())))
-    print(
-        f"\n{millions} M rows\n{'':12s}{'wall s':>9s}{'CPU s':>9s}{'peak GB':>9s}{'x rankloom':>12s}"
-    )
+    print(f"\n{millions} M rows")
+    print(" " * 12 + f"{'wall s':>9s}{'CPU s':>9s}{'peak GB':>9s}{'x rankloom':>12s}")
     for name, found in results.items():
         ratio = found["wall"] / base["wall"]
         print(

@@ -419,12 +419,13 @@ def _fold(  # noqa: PLR0915 - calls from the inner loop cost more than the work
         list_level_only += n == 0
         shown = n == 0
         for k in range(n):
-            begin, end = bounds[order[k]], bounds[order[k] + 1]
-            first = run[begin]
+            begin, end = int(bounds[order[k]]), int(bounds[order[k] + 1])
+            first = int(run[begin])
             union, moved = types[first], False
             for i in range(begin + 1, end):
-                union |= types[run[i]]
-                moved |= position[run[i]] != position[first]
+                row = int(run[i])
+                union |= types[row]
+                moved |= position[row] != position[first]
             conflicts += moved
             tied = end - begin > 1 and time[run[begin + 1]] == time[first]
             score[p] = carried[first, 0]

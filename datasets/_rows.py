@@ -107,7 +107,7 @@ class RowReader:
         self._position = GrowingArray(np.int32)
         self._carried = GrowingArray(np.float64, columns=len(CARRIED))
         self._session = GrowingArray(np.int32)
-        self._filled = dict.fromkeys(RECOMMENDED, 0)
+        self._filled: dict[str, int] = dict.fromkeys(RECOMMENDED, 0)
 
     def read(
         self,

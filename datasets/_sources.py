@@ -139,7 +139,7 @@ class ParquetSource(TableSource):
         super().__init__(lazy, str(path))
         with reading(self.name):
             self._height: int = lazy.select(pl.len()).collect().item()
-        self.rows = self._height
+        self.rows: int | None = self._height
 
     def _slices(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         scan = self._frame.lazy().select(columns)

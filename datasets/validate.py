@@ -38,7 +38,7 @@ class ValidationReport:
     Attributes
     ----------
     rows_read, rows_kept, duplicates, quarantined : int
-    reasons : dict of str to int
+    quarantine_reasons : dict of str to int
         ``"field: reason"`` -> quarantined rows, most frequent first.
     coverage : dict of str to float
         Recommended field -> share of the valid rows (duplicates included) that carry it; ``time``
@@ -53,7 +53,7 @@ class ValidationReport:
     rows_kept: int = 0
     duplicates: int = 0
     quarantined: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
+    quarantine_reasons: dict[str, int] = field(default_factory=dict)
     coverage: dict[str, float] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
     examples: list[dict[str, Any]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class ValidationReport:
         return "\n".join(
             [
                 *_table("", self._totals(), "{:>14,}"),
-                *_table("quarantined because", self.reasons, "{:>14,}"),
+                *_table("quarantined because", self.quarantine_reasons, "{:>14,}"),
                 *(f"    e.g. {_example(example)}" for example in self.examples),
                 *_table("rows that carry", self.coverage, "{:>13.1%} "),
                 *_table("rows by type", self.types, "{:>14,}"),
@@ -132,7 +132,7 @@ def validate(
         rows_kept=scan.rows_valid - duplicates,
         duplicates=duplicates,
         quarantined=scan.quarantine.rows,
-        reasons=scan.quarantine.reasons,
+        quarantine_reasons=scan.quarantine.reasons,
         coverage={name: filled[name] / max(scan.rows_valid, 1) for name in (*RECOMMENDED, "time")},
         types=_per_type(masks, scan.signals),
         examples=scan.quarantine.head(_EXAMPLES).to_dicts(),

@@ -24,10 +24,7 @@ def check_settings(
         if not isinstance(value, TrainingPairs) and not (name == "validation" and value is None):
             msg = f"{name}: expected TrainingPairs (see load_pairs), got {type(value).__name__}"
             raise InvalidInputError(msg)
-    if settings["debias"] not in MODES:
-        known = ", ".join(MODES)
-        msg = f"debias: got {settings['debias']!r}, expected one of {known}."
-        raise InvalidInputError(msg + did_you_mean(str(settings["debias"]), MODES))
+    check_mode(settings["debias"])
     for name in ("n_estimators", "num_leaves", "min_data_in_leaf", "truncation_level"):
         _check_number(name, settings[name], whole=True, low=0 if name == "min_data_in_leaf" else 1)
     _check_number("learning_rate", settings["learning_rate"], low=0, open_low=True)
@@ -39,6 +36,14 @@ def check_settings(
         if validation is None:
             msg = "early_stopping_rounds: needs fit(pairs, validation=...); give later pairs"
             raise InvalidInputError(msg)
+
+
+def check_mode(debias: Any) -> None:
+    """Raise where `debias` is none of `MODES`."""
+    if debias not in MODES:
+        known = ", ".join(MODES)
+        msg = f"debias: got {debias!r}, expected one of {known}."
+        raise InvalidInputError(msg + did_you_mean(str(debias), MODES))
 
 
 def _check_number(

@@ -152,10 +152,11 @@ def _locked(path: Path, *, exclusive: bool) -> Iterator[None]:
     """
     try:
         import fcntl
-    except ImportError:  # Windows
+
+        descriptor = os.open(path, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, or a folder that may not be listed
         yield
         return
-    descriptor = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)

@@ -242,7 +242,7 @@ def test_a_dirty_log_ends_with_1_and_accounts_for_every_row(run, world, tmp_path
     rows = (world / "dirty.jsonl").read_bytes().count(b"\n")
     assert code == 1
     assert report["rows_read"] == rows
-    assert report["quarantined"] == sum(report["reasons"].values()) > 0
+    assert report["quarantined"] == sum(report["quarantine_reasons"].values()) > 0
     refused = pl.read_ndjson(bad)
     assert refused.height == report["quarantined"]
     assert {"source", "row", "field", "value", "reason"} <= set(refused.columns)
@@ -251,7 +251,7 @@ def test_a_dirty_log_ends_with_1_and_accounts_for_every_row(run, world, tmp_path
 def test_the_text_of_validate_says_the_reasons(run, world):
     code, out, _ = run("validate", world / "dirty.jsonl")
     _, document, _ = run("validate", world / "dirty.jsonl", "--json")
-    reasons = json.loads(document)["reasons"]
+    reasons = json.loads(document)["quarantine_reasons"]
     assert code == 1
     assert [reason for reason in reasons if reason not in out] == []
 
@@ -353,10 +353,10 @@ def test_rerank_sorts_each_execution_best_first(run, world):
     code, text, _ = run("rerank", world / "model", stdin=stdin)
     ranked = [json.loads(line) for line in text.splitlines()]
     assert code == 0
-    assert [(d["execution_id"], d["feature_id"], d["rank"]) for d in ranked] == [
-        ("e1", "good", 1),
-        ("e1", "poor", 2),
-        ("e2", "only", 1),
+    assert [(d["execution_id"], d["feature_id"], d["position"]) for d in ranked] == [
+        ("e1", "good", 0),
+        ("e1", "poor", 1),
+        ("e2", "only", 0),
     ]
     assert ranked[0]["score"] > ranked[1]["score"]
     assert all(d["title"] == "kept" for d in ranked)

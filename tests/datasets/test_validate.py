@@ -30,7 +30,7 @@ def test_the_report_accounts_for_every_row():
     assert report.rows_kept == 2
     assert report.duplicates == 1
     assert report.quarantined == 3
-    assert list(report.reasons.values()) == [2, 1]
+    assert list(report.quarantine_reasons.values()) == [2, 1]
     assert report.types == {"click": 2, "impression": 1, "view": 1}
     assert report.coverage["execution_id"] == report.coverage["time"] == 1.0
     assert report.coverage["user_id"] == pytest.approx(1 / 3)

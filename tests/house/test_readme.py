@@ -52,7 +52,7 @@ def test_the_shell_session_runs_as_printed(tmp_path):
     (session,) = [block for block in blocks("sh") if "rankloom " in block]
     done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert '"rank":1' in done.stdout.splitlines()[-1]
+    assert '"position":0' in done.stdout.splitlines()[-1]
     assert (tmp_path / "curve.png").stat().st_size > 0
 
 

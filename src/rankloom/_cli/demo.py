@@ -83,7 +83,7 @@ def _validate(log: Path, quarantine: Path) -> None:
         "2. What is wrong with it",
         f"{report.rows_read:,} rows read = {report.rows_kept:,} kept + "
         f"{report.duplicates:,} duplicates + {report.quarantined:,} quarantined, because of",
-        *(f"{count:>8,}  {reason}" for reason, count in report.reasons.items()),
+        *(f"{count:>8,}  {reason}" for reason, count in report.quarantine_reasons.items()),
         f"each with its row, field and value -> {quarantine}",
     )
 

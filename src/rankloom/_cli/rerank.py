@@ -23,7 +23,7 @@ def rerank(model: Model) -> None:
 
     In and out are JSON lines. A document holds execution_id, feature_id, document_score,
     feature_uri and features {name: number}, as far as there are; whatever else it holds is passed
-    on. It comes out with its score and its rank (1 is best). A feature that is absent counts as
+    on. It comes out with its score and its position (0 is best). A feature that is absent counts as
     missing. One bad line refuses the whole input, by its number.
 
     **Example**: `rankloom rerank model < documents.jsonl > reranked.jsonl`
@@ -57,7 +57,7 @@ def _documents(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 def _ranked(ranker: Any, numbered: list[tuple[int, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield documents best first with their rank; errors name lines instead of indices."""
+    """Yield documents best first with their positions; errors name lines instead of indices."""
     try:
         ranked = ranker.rank([document for _, document in numbered])
     except InvalidInputError as error:
@@ -70,5 +70,6 @@ def _ranked(ranker: Any, numbered: list[tuple[int, Any]]) -> Iterator[dict[str, 
     seen: dict[Any, int] = {}
     for document in ranked:
         execution = document.get("execution_id")
-        seen[execution] = seen.get(execution, 0) + 1
-        yield {**document, "rank": seen[execution]}
+        position = seen.get(execution, 0)
+        seen[execution] = position + 1
+        yield {**document, "position": position}

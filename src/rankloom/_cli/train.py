@@ -57,7 +57,9 @@ def train(
     """
     from ..datasets import load_pairs
     from ..ltr import Ranker
+    from ..ltr._settings import check_mode
 
+    check_mode(debias)  # before the log is read, which may take long
     ranker = Ranker(debias=debias, n_jobs=threads)  # type: ignore[arg-type]  # refused by name
     pairs = load_pairs(
         files,
