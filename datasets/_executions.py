@@ -64,7 +64,8 @@ def find_executions(
     column = query_key if isinstance(query_key, str) else SNAPSHOT
     query_of_text, queries = _queries(rows.texts[column], query_key)
     own = len(rows.texts["execution_id"])
-    of_row, ids = _with_stand_ins(rows, recode(rows.codes[column], query_of_text), queries)
+    query = recode(rows.codes[column][rows.without_execution], query_of_text)
+    of_row, ids = _with_stand_ins(rows, query, queries)
     first_time = first_times(of_row, rows.time, len(ids))
     order = _order(first_time, ids)
     ids = ids.gather(order).alias("execution_id")
@@ -117,13 +118,16 @@ def recode(codes: NDArray[np.int32], new: NDArray[np.int32]) -> NDArray[np.int32
 def _with_stand_ins(
     rows: LogRows, query: NDArray[np.int32], queries: pl.Series
 ) -> tuple[NDArray[np.int32], pl.Series]:
-    """Give rows without an execution_id one by (session, query) within a 30-minute gap."""
+    """Give rows without an execution_id one by (session, query) within a 30-minute gap.
+
+    `query` belongs to `LogRows.without_execution`.
+    """
     of_row, ids = rows.codes["execution_id"], rows.texts["execution_id"]
-    without = np.flatnonzero((of_row < 0) & (rows.session >= 0) & (query >= 0))
-    if not len(without):
+    known = (rows.session >= 0) & (query >= 0)
+    if not known.any():
         return of_row, ids
+    without, session, asked = rows.without_execution[known], rows.session[known], query[known]
     time = rows.time[without]
-    session, asked = rows.session[without], query[without]
     order = np.lexsort((time, asked, session))
     new = np.ones(len(order), np.bool_)
     new[1:] = (np.diff(session[order]) != 0) | (np.diff(asked[order]) != 0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .._jit import kernel
+from ._growing import untouched
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,8 @@ class RowColumns(NamedTuple):
     (d,) are the order of the output. Executions from code `stand_ins_from` on were made up for
     rows without an execution_id, which by contract are never duplicates. `carried` (n, k) holds
     the values that a pair takes from its earliest row that has one (NaN: has none); `features` are
-    those of its columns that become features, the first of all is the score.
+    those of its columns that become features. Its first column is the score, its second the
+    channel's code, of which `channel_rank` (c,) is the order.
     """
 
     execution: NDArray[np.int32]
@@ -49,6 +51,7 @@ class RowColumns(NamedTuple):
     document_rank: NDArray[np.int32]
     stand_ins_from: int
     features: NDArray[np.int64]
+    channel_rank: NDArray[np.float64]
 
 
 class SignalMasks(NamedTuple):
@@ -226,6 +229,7 @@ def _count_duplicates(
 def _earliest(
     carried: NDArray[np.float64],
     column: int,
+    channel_rank: NDArray[np.float64],
     time: NDArray[np.int64],
     position: NDArray[np.int32],
     run: NDArray[np.int32],
@@ -240,6 +244,8 @@ def _earliest(
         value = carried[row, column]
         if np.isnan(value):
             continue
+        if column == 1:
+            value = channel_rank[int(value)]
         if np.isnan(best):
             best, when, where = value, time[row], np.int64(position[row])
         elif time[row] != when or position[row] != where:
@@ -382,14 +388,14 @@ def _find_runs(
 
 
 @kernel
-def _fold(  # noqa: PLR0915 - calls from the inner loop cost more than the work
+def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the work
     rows: RowColumns, signals: SignalMasks, pairs: PairColumns
 ) -> tuple[int, int, int, int, int, int]:
     """Fill `pairs`; return their number and what `PairCounts` counts."""
     types, time, position, carried = rows.types, rows.time, rows.position, rows.carried
     document, rank, features = rows.document, rows.document_rank, rows.features
     execution, stand_ins_from = rows.execution, rows.stand_ins_from
-    score, X = pairs.score, pairs.X
+    score, X, channel_rank = pairs.score, pairs.X, rows.channel_rank
     starts, by_execution = _rows_by_execution(rows.execution, rows.execution_rank)
     longest = _longest(starts)
     chosen = np.empty(longest, np.int32)
@@ -430,12 +436,17 @@ def _fold(  # noqa: PLR0915 - calls from the inner loop cost more than the work
             tied = end - begin > 1 and time[run[begin + 1]] == time[first]
             score[p] = carried[first, 0]
             for j in range(len(features)):
-                X[p, j] = carried[first, features[j]]
-                if np.isnan(X[p, j]) or tied:
-                    value = _earliest(carried, features[j], time, position, run, begin, end)
-                    X[p, j] = value
+                column = features[j]
+                value = carried[first, column]
+                if np.isnan(value) or tied:
+                    value = _earliest(
+                        carried, column, channel_rank, time, position, run, begin, end
+                    )
+                elif column == 1:
+                    value = channel_rank[int(value)]
+                X[p, j] = value
             if np.isnan(score[p]) or tied:
-                score[p] = _earliest(carried, 0, time, position, run, begin, end)
+                score[p] = _earliest(carried, 0, channel_rank, time, position, run, begin, end)
             pairs.document[p] = rank[document[first]]
             pairs.position[p] = position[first]
             pairs.grade[p] = _grade(union, signals.grade, signals.return_to_results)
@@ -461,13 +472,13 @@ def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, Pa
     n = len(rows.execution)
     pairs = PairColumns(
         np.zeros(len(rows.execution_rank), np.int32),
-        np.empty(n, np.int32),
-        np.empty(n, np.float32),
-        np.empty(n, np.bool_),
-        np.empty(n, np.bool_),
-        np.empty(n, np.int32),
-        np.empty(n, np.float64),
-        np.empty((n, len(rows.features)), np.float32),
+        untouched((n,), np.int32),
+        untouched((n,), np.float32),
+        untouched((n,), np.bool_),
+        untouched((n,), np.bool_),
+        untouched((n,), np.int32),
+        untouched((n,), np.float64),
+        untouched((n, len(rows.features)), np.float32),
     )
     made, *counts = _fold(rows, signals, pairs)
     trimmed = PairColumns(

@@ -1,7 +1,10 @@
-"""An array that grows at its end."""
+"""Large arrays whose memory is taken as it is filled."""
 
 from __future__ import annotations
 
+import math
+import mmap
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +13,23 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class GrowingArray:
-    """An array that is filled batch by batch.
+def untouched(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of zeros that costs addresses until it is written, and never huge pages.
 
-    `reserve` with the number of rows to come makes it one allocation: numpy asks for huge pages
-    for large new arrays, which `ndarray.resize` gives up, and on which the grouping that follows
-    runs twice as fast. Room that is reserved and not used costs addresses, not memory.
+    For arrays from 4 MB on `numpy.empty` asks the system for huge pages, and a system whose
+    memory is fragmented compacts it first: up to a third of the time of a load of ten million
+    rows.
+    """
+    size = math.prod(shape)
+    length = max(size * np.dtype(dtype).itemsize, 1)
+    # Anonymous maps are shared with child processes unless told otherwise; Windows has no flags.
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
+    memory = mmap.mmap(-1, length, **private)
+    return np.frombuffer(memory, dtype, count=size).reshape(shape)
+
+
+class GrowingArray:
+    """An array that is filled batch by batch; `reserve` makes it one allocation.
 
     Examples
     --------
@@ -28,14 +42,14 @@ class GrowingArray:
 
     def __init__(self, dtype: DTypeLike, *, columns: int | None = None) -> None:
         self._shape = () if columns is None else (columns,)
-        self._room: NDArray[Any] = np.empty((0, *self._shape), dtype)
+        self._room = untouched((0, *self._shape), dtype)
         self._used = 0
 
     def reserve(self, more: int) -> None:
         """Make room for so many further rows."""
         needed = self._used + more
         if needed > len(self._room):
-            room = np.empty((needed, *self._shape), self._room.dtype)
+            room = untouched((needed, *self._shape), self._room.dtype)
             room[: self._used] = self.filled()
             self._room = room
 

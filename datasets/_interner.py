@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MISSING = -1
 """The code of a null."""
 
-_EMPTY = np.int32(-1)
 _START_SLOTS = 1 << 10
 
 
@@ -40,36 +39,39 @@ class Interner:
     """
 
     def __init__(self) -> None:
-        self._keys = np.zeros(_START_SLOTS, np.uint64)
-        self._codes = np.full(_START_SLOTS, _EMPTY, np.int32)
+        self._table = np.zeros((_START_SLOTS, 2), np.uint64)
         self._texts: list[pl.Series] = []
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, values: pl.Series) -> NDArray[np.int32]:
+    def add(self, values: pl.Series, codes: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
         """Return the code of every value; `MISSING` for null.
 
         Parameters
         ----------
         values : polars.Series of String, length n
+        codes : ndarray of int32, shape (n,), optional
+            Filled and returned, instead of a new array.
         """
+        if codes is None:
+            codes = np.empty(len(values), np.int32)
         if values.null_count() == len(values):
-            return np.full(len(values), MISSING, np.int32)
+            codes[:] = MISSING
+            return codes
         hashes = values.hash().to_numpy()
         valid = values.is_not_null().to_numpy() if values.null_count() else np.ones(0, np.bool_)
-        codes = np.empty(len(values), np.int32)
         done, known = 0, self._size
         firsts: list[NDArray[np.int64]] = []
         while done < len(values):
-            new = np.empty(len(self._keys) // 2 - known, np.int64)
+            new = np.empty(min(len(self._table) // 2 - known, len(values) - done), np.int64)
             before = known
-            done, known = _intern(hashes, valid, self._keys, self._codes, codes, new, done, known)
+            done, known = _intern(hashes, valid, self._table, codes, new, done, known)
             firsts.append(new[: known - before])
             if done < len(values):
-                self._keys, self._codes = _grow(self._keys, self._codes)
-        self._texts.append(values.gather(np.concatenate(firsts)))
+                self._table = _grow(self._table)
+        self._texts.append(_own(values.gather(np.concatenate(firsts))))
         self._size = known
         return codes
 
@@ -80,55 +82,63 @@ class Interner:
         return pl.concat(self._texts, rechunk=True)
 
 
+def _own(texts: pl.Series) -> pl.Series:
+    """Copy texts out of the buffers of the batch, which a gathered few would keep in memory."""
+    return texts + ""
+
+
+# A slot of the table holds a hash and its code + 1 (0: empty) side by side: a look-up of one of
+# millions of texts waits for memory once, not twice.
+
+
 @kernel
 def _intern(
     hashes: NDArray[np.uint64],
     valid: NDArray[np.bool_],
-    keys: NDArray[np.uint64],
-    table: NDArray[np.int32],
+    table: NDArray[np.uint64],
     codes: NDArray[np.int32],
     new: NDArray[np.int64],
     start: int,
     known: int,
 ) -> tuple[int, int]:
     """Code rows from `start` until all are done or the table is half full."""
-    mask = np.uint64(len(keys) - 1)
+    last = np.uint64(len(table) - 1)
     first = known
     for i in range(start, len(hashes)):
         if len(valid) and not valid[i]:
             codes[i] = -1
             continue
         key = hashes[i]
-        if i > start and hashes[i - 1] == key and codes[i - 1] >= 0:
-            codes[i] = codes[i - 1]
-            continue
-        slot = (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20) & mask
-        while table[slot] >= 0 and keys[slot] != key:
-            slot = (slot + np.uint64(1)) & mask
-        if table[slot] < 0:
+        slot = _home(key) & last
+        while table[slot, 1] and table[slot, 0] != key:
+            slot = (slot + np.uint64(1)) & last
+        if not table[slot, 1]:
             if known - first == len(new):
                 return i, known
-            keys[slot] = key
-            table[slot] = known
+            table[slot, 0] = key
+            table[slot, 1] = np.uint64(known + 1)
             new[known - first] = i
             known += 1
-        codes[i] = table[slot]
+        codes[i] = np.int32(np.int64(table[slot, 1]) - 1)
     return len(hashes), known
 
 
 @kernel
-def _grow(
-    keys: NDArray[np.uint64], table: NDArray[np.int32]
-) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """Move a table into one of four times the size."""
-    new_keys = np.zeros(len(keys) * 4, np.uint64)
-    new_table = np.full(len(keys) * 4, np.int32(-1), np.int32)
-    mask = np.uint64(len(new_keys) - 1)
-    for i in range(len(keys)):
-        if table[i] >= 0:
-            slot = (keys[i] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20) & mask
-            while new_table[slot] >= 0:
-                slot = (slot + np.uint64(1)) & mask
-            new_keys[slot] = keys[i]
-            new_table[slot] = table[i]
-    return new_keys, new_table
+def _grow(table: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Move a table into one of twice the size."""
+    larger = np.zeros((len(table) * 2, 2), np.uint64)
+    last = np.uint64(len(larger) - 1)
+    for i in range(len(table)):
+        if table[i, 1]:
+            slot = _home(table[i, 0]) & last
+            while larger[slot, 1]:
+                slot = (slot + np.uint64(1)) & last
+            larger[slot, 0] = table[i, 0]
+            larger[slot, 1] = table[i, 1]
+    return larger
+
+
+@kernel
+def _home(key: np.uint64) -> np.uint64:
+    """Return where the search for a hash begins, before it is cut to the table's size."""
+    return np.uint64((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20))

@@ -11,7 +11,7 @@ import polars as pl
 
 from ._grouping import NO_TIME
 from ._growing import GrowingArray
-from ._interner import MISSING, Interner
+from ._interner import Interner
 from .interaction import canonical_schema
 from .scan import Scan
 
@@ -54,9 +54,11 @@ class LogRows:
         Microseconds, `NO_TIME` where missing.
     position : ndarray of int32
     carried : ndarray of float64, shape (n, 3)
-        `CARRIED`, NaN where missing; a feature_uri as its alphabetical rank.
+        `CARRIED`, NaN where missing; a feature_uri as its code.
+    without_execution : ndarray of int64
+        Rows that have no execution_id of their own.
     session : ndarray of int32
-        Code of the session where the row has no execution_id, else -1.
+        Code of the session of each of those, -1 where missing.
     filled : dict of str to int
         Recommended field -> rows that have it.
     """
@@ -67,11 +69,12 @@ class LogRows:
     time: NDArray[np.int64]
     position: NDArray[np.int32]
     carried: NDArray[np.float64]
+    without_execution: NDArray[np.int64]
     session: NDArray[np.int32]
     filled: dict[str, int]
 
     def __len__(self) -> int:
-        return len(self.session)
+        return len(self.types)
 
 
 @dataclass
@@ -106,6 +109,7 @@ class RowReader:
         self._time = GrowingArray(np.int64)
         self._position = GrowingArray(np.int32)
         self._carried = GrowingArray(np.float64, columns=len(CARRIED))
+        self._without = GrowingArray(np.int64)
         self._session = GrowingArray(np.int32)
         self._filled: dict[str, int] = dict.fromkeys(RECOMMENDED, 0)
 
@@ -138,47 +142,47 @@ class RowReader:
         """Return everything that was read."""
         texts = {name: interner.texts() for name, interner in self._interners.items()}
         codes = {name: column.filled() for name, column in self._codes.items()}
-        carried = self._carried.filled()
-        rank = np.append(ranks(texts["feature_uri"]).astype(np.float64), np.nan)
-        carried[:, CARRIED.index("feature_uri")] = rank[codes["feature_uri"]]
         return LogRows(
             codes=codes,
             texts=texts,
             types=self._types.filled(),
             time=self._time.filled(),
             position=self._position.filled(),
-            carried=carried,
+            carried=self._carried.filled(),
+            without_execution=self._without.filled(),
             session=self._session.filled(),
             filled=self._filled,
         )
 
     def _columns(self) -> list[GrowingArray]:
-        numbers = [self._types, self._time, self._position, self._carried, self._session]
+        numbers = [self._types, self._time, self._position, self._carried]
         return [*self._codes.values(), *numbers]
 
     def _add(self, batch: pl.DataFrame, own_context: set[str]) -> None:
+        carried = self._carried.claim(len(batch))
         for name in self._texts:
             values = _column_or_metadata(batch, name) if name in own_context else batch[name]
-            self._codes[name].extend(self._interners[name].add(values.cast(pl.String)))
+            room = self._codes[name].claim(len(batch))
+            self._interners[name].add(values.cast(pl.String), room)
         self._types.extend(batch["type_mask"].to_numpy())
-        self._time.extend(batch["event_time"].dt.timestamp("us").fill_null(NO_TIME).to_numpy())
+        self._time.extend(_filled(batch["event_time"].to_physical(), NO_TIME))
         self._position.extend(batch["position"].to_numpy())
-        carried = self._carried.claim(len(batch))
         for name in ("document_score", "result_set_size"):
-            numbers = batch[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-            carried[:, CARRIED.index(name)] = numbers
+            carried[:, CARRIED.index(name)] = _filled(batch[name], np.nan)
+        channel = self._codes["feature_uri"].filled()[-len(batch) :]
+        carried[:, CARRIED.index("feature_uri")] = np.where(channel < 0, np.nan, channel)
         for name in RECOMMENDED:
             self._filled[name] += len(batch) - batch[name].null_count()
-        self._session.extend(self._sessions_standing_in(batch))
-
-    def _sessions_standing_in(self, batch: pl.DataFrame) -> NDArray[np.int32]:
-        """Code the sessions of the rows that have no execution_id of their own."""
-        sessions = np.full(len(batch), MISSING, np.int32)
         if batch["execution_id"].null_count():
-            without = batch["execution_id"].is_null()
-            chosen = batch["session_id"].filter(without)
-            sessions[without.to_numpy()] = self._interners["session_id"].add(chosen)
-        return sessions
+            self._note_sessions(batch)
+
+    def _note_sessions(self, batch: pl.DataFrame) -> None:
+        """Code the sessions of the rows that have no execution_id of their own."""
+        without = batch["execution_id"].is_null()
+        start = len(self._types.filled()) - len(batch)
+        self._without.extend(start + without.arg_true().to_numpy())
+        chosen = batch["session_id"].filter(without)
+        self._session.extend(self._interners["session_id"].add(chosen))
 
 
 def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -188,6 +192,13 @@ def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         while (batch := coming.result()) is not None:
             coming = thread.submit(next, batches, None)
             yield batch
+
+
+def _filled(values: pl.Series, missing: float) -> NDArray[Any]:
+    """Return numbers with `missing` for null; without nulls they are not copied."""
+    if values.null_count():
+        values = (values.cast(pl.Float64) if np.isnan(missing) else values).fill_null(missing)
+    return values.to_numpy()
 
 
 def ranks(distinct: pl.Series) -> NDArray[np.int32]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
+    from numpy.typing import NDArray
 
 BUILTIN_FEATURES: Final = CARRIED
 """Features that the log itself holds."""
@@ -127,11 +128,12 @@ def load_pairs(
     folded, counts = _fold(rows, executions, signals, chosen)
     _complete(report, folded, counts, executions)
     age_from = _microseconds(now) if now else int(rows.time.max())
-    pairs = _assemble(folded, executions, rows.texts["feature_id"].sort(), chosen, report)
+    recency = _recency(executions.first_time[folded.group > 0], age_from, half_life)
+    documents = rows.texts["feature_id"].sort()
+    pairs = _assemble(folded, executions, documents, chosen, recency, report)
     if "feature_uri" in chosen:
         pairs.categories["feature_uri"] = tuple(rows.texts["feature_uri"].sort())
     del rows, folded
-    _set_recency(pairs, age_from, half_life)
     if shown_features is not None:
         pairs = join_features(pairs, shown_features, "impressions")
     if own_features is not None:
@@ -203,6 +205,7 @@ def _fold(
         document_rank=ranks(rows.texts["feature_id"]),
         stand_ins_from=executions.stand_ins_from,
         features=np.array([CARRIED.index(name) for name in features], np.int64),
+        channel_rank=ranks(rows.texts["feature_uri"]).astype(np.float64),
     )
     masks = SignalMasks(
         signals.grade.copy(),
@@ -254,21 +257,22 @@ def _assemble(
     executions: Executions,
     documents: pl.Series,
     features: Sequence[str],
+    recency: tuple[NDArray[np.float32], NDArray[np.float32]],
     report: LoadReport,
 ) -> TrainingPairs:
     kept = np.flatnonzero(folded.group)
-    n = len(folded.document)
-    first = executions.first_time[kept]
+    group, first = folded.group[kept], executions.first_time[kept]
+    age, weight = recency
     return TrainingPairs(
         X=folded.X,
         y=folded.grade,
         clicked=folded.clicked,
         negative=folded.negative,
-        group=folded.group[kept],
+        group=group,
         position=folded.position,
         document_score=folded.score,
-        age_days=np.full(n, np.nan, np.float32),
-        weight=np.ones(n, np.float32),
+        age_days=np.repeat(age, group),
+        weight=np.repeat(weight, group),
         time=np.where(first == NO_TIME, np.iinfo(np.int64).min, first).view("datetime64[us]"),
         execution_id=executions.ids.gather(kept),
         query_code=executions.query_code[kept],
@@ -281,22 +285,21 @@ def _assemble(
     )
 
 
-def _set_recency(pairs: TrainingPairs, age_from: int, half_life: float | None) -> None:
-    """Fill `age_days` and `weight`; an execution's age is that of its first event."""
-    if half_life is not None and not pairs.has_times:
-        unknown = int(np.isnat(pairs.time).sum())
+def _recency(
+    first_time: NDArray[np.int64], age_from: int, half_life: float | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return age in days and weight of every execution; its age is that of its first event."""
+    unknown = first_time == NO_TIME
+    if half_life is not None and unknown.any():
         msg = (
-            f"half_life: {unknown} of {pairs.n_executions} executions have no time, so they have "
-            "no age. Add occurred_at or timestamp (to the impressions table too), or leave "
+            f"half_life: {int(unknown.sum())} of {len(unknown)} executions have no time, so they "
+            "have no age. Add occurred_at or timestamp (to the impressions table too), or leave "
             "half_life out"
         )
         raise InvalidInputError(msg)
-    microseconds = pairs.time.astype(np.int64)
-    age = np.where(np.isnat(pairs.time), np.nan, np.maximum(age_from - microseconds, 0) / _DAY)
-    pairs.age_days = np.repeat(age.astype(np.float32), pairs.group)
-    if half_life is not None:
-        weight = np.exp2(-age / half_life).astype(np.float32)
-        pairs.weight = np.repeat(weight, pairs.group)
+    age = np.where(unknown, np.nan, np.maximum(age_from - first_time, 0) / _DAY)
+    weight = np.ones(len(age)) if half_life is None else np.exp2(-age / half_life)
+    return age.astype(np.float32), weight.astype(np.float32)
 
 
 def _microseconds(now: datetime) -> int:
