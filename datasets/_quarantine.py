@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from .._files import write_whole
 from ..errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class Quarantine:
             ".parquet": frame.write_parquet,
         }
         try:
-            _replace(target, writers[target.suffix.lower()])
+            write_whole(target, writers[target.suffix.lower()])
         except OSError as error:
             msg = f"quarantine: {str(target)!r} cannot be written: {error}"
             raise StoreError(msg) from error
@@ -157,17 +156,3 @@ def check_format(path: str | Path) -> Path:
         msg = f"quarantine: the folder of {str(target)!r} does not exist. Create it first"
         raise InvalidInputError(msg)
     return target
-
-
-def _replace(target: Path, write: Callable[[str], object]) -> None:
-    # In the same folder, because a rename is atomic within one file system only.
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    try:
-        write(name)
-        with Path(name).open("rb") as written:
-            os.fsync(written.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

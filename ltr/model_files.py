@@ -13,13 +13,13 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .._files import TEMPORARY, flush_folder, write_whole
 from ..errors import IntegrityError, InvalidInputError, StoreError, UnreadableSourceError
 from ._training import neutral_names
 
@@ -31,7 +31,6 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
 _MODEL_NAME = re.compile(r"model-([0-9a-f]{12})\.txt")
-_TEMPORARY = ".rankloom-"
 _LARGEST_MANIFEST = 256 << 20
 _MEND = "train and save again, or restore the folder from a copy"
 
@@ -171,46 +170,18 @@ def _locked(path: Path, *, exclusive: bool) -> Iterator[None]:
 def _make_folder(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def _replace(target: Path, content: bytes) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _flush_folder(target.parent)
-
-
-def _umask() -> int:
-    """Return the process's file mode mask; mkstemp ignores it, a shared folder should not."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _flush_folder(path: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_whole(target, lambda name: Path(name).write_bytes(content))
 
 
 def _remove_leftovers(path: Path, keep: str) -> None:
     """Remove models that no manifest names and what a killed save left behind."""
     for entry in path.iterdir():
         old_model = _MODEL_NAME.fullmatch(entry.name) and entry.name != keep
-        if old_model or entry.name.startswith(_TEMPORARY):
+        if old_model or entry.name.startswith(TEMPORARY):
             entry.unlink(missing_ok=True)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+TEMPORARY: Final = ".rankloom-"
+"""How the names of unfinished files begin; a killed process may leave one behind."""
 
 
 def write_whole(path: str | Path, write: Callable[[str], object]) -> None:
@@ -28,7 +32,7 @@ def write_whole(path: str | Path, write: Callable[[str], object]) -> None:
     """
     target = Path(path)
     # In the same folder, because a rename is atomic within one file system only.
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=target.parent)
     os.close(handle)
     neighbour = Path(name)
     try:
@@ -40,10 +44,22 @@ def write_whole(path: str | Path, write: Callable[[str], object]) -> None:
     except BaseException:
         neighbour.unlink(missing_ok=True)
         raise
+    flush_folder(target.parent)
+
+
+def flush_folder(path: Path) -> None:
+    """Make renames within a folder survive a loss of power, where the system can do that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:
-    """Return the process's file mode mask, which can only be read by setting it."""
+    """Return the process's file mode mask: mkstemp ignores it, a shared folder should not."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
