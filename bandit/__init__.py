@@ -1,4 +1,4 @@
-"""Learned fusion weights per channel, their store and their export."""
+"""Learned fusion weights per channel will live here; nothing does yet."""
 
 from __future__ import annotations
 

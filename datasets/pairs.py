@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InvalidInputError, NoExposuresError, did_you_mean
 from ._executions import Executions, find_executions
 from ._grouping import NO_TIME, PairColumns, PairCounts, RowColumns, SignalMasks, group_pairs
-from ._quarantine import Quarantine
+from ._quarantine import Quarantine, check_format
 from ._rows import CARRIED, LogRows, RowReader, ranks
 from .confounding import confounded_features
 from .features import impression_features, join_features, read_feature_table
@@ -104,22 +104,23 @@ def load_pairs(
     >>> pairs.document_id.to_list(), pairs.y.tolist()
     (['a', 'b', 'c'], [0.0, 1.0, 0.0])
     """
-    _check_options(builtin_features, half_life, context)
+    _check_names(builtin_features, context)
+    _check_numbers(half_life, now)
+    if quarantine is not None:
+        check_format(quarantine)
     # Read first: a wrong table should not cost the time that the log takes.
     own_features = None if features is None else read_feature_table(features)
     shown_features = None if impressions is None else impression_features(impressions)
     signals = SignalTable(grades)
     reader = RowReader(signals, context, query_key if isinstance(query_key, str) else None)
+    reader.read(source, on_error=on_error)
+    if impressions is not None:
+        reader.read(impressions, on_error=on_error, default_types=["impression"])
     refused = Quarantine()
-    try:
-        reader.read(source, on_error=on_error)
-        if impressions is not None:
-            reader.read(impressions, on_error=on_error, default_types=["impression"])
-    finally:
-        for scan in reader.scans:
-            refused.extend(scan.quarantine)
-        if quarantine is not None:
-            refused.write(quarantine)
+    for scan in reader.scans:
+        refused.extend(scan.quarantine)
+    if quarantine is not None:
+        refused.write(quarantine)
     rows = reader.finish()
     report = _report_of_rows(reader, rows, refused)
     _check_rows(rows, report, context)
@@ -142,9 +143,7 @@ def load_pairs(
     return pairs
 
 
-def _check_options(
-    builtin_features: Sequence[str], half_life: float | None, context: Sequence[str]
-) -> None:
+def _check_names(builtin_features: Sequence[str], context: Sequence[str]) -> None:
     for name, value in (("builtin_features", builtin_features), ("context", context)):
         if isinstance(value, str):
             msg = f"{name}: expected a sequence of names such as ({value!r},), got {value!r}"
@@ -156,8 +155,15 @@ def _check_options(
                 f"{did_you_mean(name, BUILTIN_FEATURES)}"
             )
             raise InvalidInputError(msg)
-    if half_life is not None and not (half_life > 0 and np.isfinite(half_life)):
+
+
+def _check_numbers(half_life: Any, now: Any) -> None:
+    number = isinstance(half_life, int | float | np.integer | np.floating)
+    if half_life is not None and not (number and half_life > 0 and np.isfinite(half_life)):
         msg = f"half_life: expected a positive number of days, got {half_life!r}"
+        raise InvalidInputError(msg)
+    if now is not None and not isinstance(now, datetime):
+        msg = f"now: expected a datetime such as datetime(2026, 1, 31, tzinfo=UTC), got {now!r}"
         raise InvalidInputError(msg)
 
 

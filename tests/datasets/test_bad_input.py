@@ -120,6 +120,7 @@ def test_a_truncated_parquet_file_raises_before_any_output(tmp_path, share):
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(UnreadableSourceError, match=r"log\.parquet"):
         load_pairs(path, quarantine=tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_a_directory_and_a_missing_file_are_named(tmp_path):

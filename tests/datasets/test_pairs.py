@@ -360,6 +360,9 @@ def test_channels_become_a_categorical_feature_with_its_names():
     [
         ({"half_life": -1}, "half_life"),
         ({"half_life": float("nan")}, "half_life"),
+        ({"half_life": "a week"}, "half_life"),
+        ({"now": "2026-01-31"}, "now"),
+        ({"quarantine": "out.txt"}, "quarantine.*jsonl"),
         ({"builtin_features": ["score"]}, "builtin_features.*document_score"),
         ({"builtin_features": "document_score"}, "builtin_features"),
         ({"context": "device"}, "context"),
