@@ -348,7 +348,7 @@ def test_a_failing_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkey
     def broken(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rankloom.datasets._quarantine.os.fsync", broken)
+    monkeypatch.setattr("rankloom._files.os.fsync", broken)
     with pytest.raises(StoreError, match="No space left"):
         Quarantine().write(target)
     assert target.read_text() == "old"
