@@ -7,11 +7,13 @@ one pass. Nothing depends on the order in which the rows came.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .._jit import kernel
+from .._threads import available_threads
 from ._growing import untouched
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ DUPLICATE_WINDOW = 5 * 60 * 1_000_000
 
 _INSERTION_SORT_UP_TO = 24
 _LOW = (1 << 32) - 1
+_ROWS_PER_THREAD = 1 << 20
 
 
 class RowColumns(NamedTuple):
@@ -269,10 +272,10 @@ def _grade(types: np.uint64, grades: NDArray[np.int32], return_to_results: np.ui
 
 
 @kernel
-def _longest(starts: NDArray[np.int64]) -> int:
+def _longest(starts: NDArray[np.int64], first: int, end: int) -> int:
     """Return the most rows that an execution has."""
     longest = 0
-    for e in range(len(starts) - 1):
+    for e in range(first, end):
         longest = max(longest, starts[e + 1] - starts[e])
     return longest
 
@@ -389,15 +392,25 @@ def _find_runs(
 
 @kernel
 def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the work
-    rows: RowColumns, signals: SignalMasks, pairs: PairColumns
+    rows: RowColumns,
+    signals: SignalMasks,
+    starts: NDArray[np.int64],
+    by_execution: NDArray[np.int32],
+    first: int,
+    end: int,
+    pairs: PairColumns,
 ) -> tuple[int, int, int, int, int, int]:
-    """Fill `pairs`; return their number and what `PairCounts` counts."""
+    """Fold the executions from `first` to before `end` into `pairs`.
+
+    Their pairs start at the place of their first row: there are never more pairs than rows, so
+    that two ranges of executions never meet. Returns the number of pairs and what `PairCounts`
+    counts.
+    """
     types, time, position, carried = rows.types, rows.time, rows.position, rows.carried
     document, rank, features = rows.document, rows.document_rank, rows.features
     execution, stand_ins_from = rows.execution, rows.stand_ins_from
     score, X, channel_rank = pairs.score, pairs.X, rows.channel_rank
-    starts, by_execution = _rows_by_execution(rows.execution, rows.execution_rank)
-    longest = _longest(starts)
+    longest = _longest(starts, first, end)
     chosen = np.empty(longest, np.int32)
     run = np.empty(longest, np.int32)
     order = np.empty(longest, np.int32)
@@ -405,8 +418,9 @@ def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the
     bounds = np.empty(longest + 1, np.int32)
     keys = np.empty((3, longest), np.int64)
     kept_at = np.empty(longest, np.int64)
-    p = duplicates = list_level_rows = conflicts = clicks_only = list_level_only = 0
-    for e in range(len(rows.execution_rank)):
+    p = starts[first]
+    duplicates = list_level_rows = conflicts = clicks_only = list_level_only = 0
+    for e in range(first, end):
         here, there = starts[e], starts[e + 1]
         own_id = here < there and execution[by_execution[here]] < stand_ins_from
         m = _choose(by_execution, here, there, types, signals.list_level, False, chosen)
@@ -425,30 +439,28 @@ def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the
         list_level_only += n == 0
         shown = n == 0
         for k in range(n):
-            begin, end = int(bounds[order[k]]), int(bounds[order[k] + 1])
-            first = int(run[begin])
-            union, moved = types[first], False
-            for i in range(begin + 1, end):
+            low, high = int(bounds[order[k]]), int(bounds[order[k] + 1])
+            earliest = int(run[low])
+            union, moved = types[earliest], False
+            for i in range(low + 1, high):
                 row = int(run[i])
                 union |= types[row]
-                moved |= position[row] != position[first]
+                moved |= position[row] != position[earliest]
             conflicts += moved
-            tied = end - begin > 1 and time[run[begin + 1]] == time[first]
-            score[p] = carried[first, 0]
+            tied = high - low > 1 and time[run[low + 1]] == time[earliest]
+            score[p] = carried[earliest, 0]
             for j in range(len(features)):
                 column = features[j]
-                value = carried[first, column]
+                value = carried[earliest, column]
                 if np.isnan(value) or tied:
-                    value = _earliest(
-                        carried, column, channel_rank, time, position, run, begin, end
-                    )
+                    value = _earliest(carried, column, channel_rank, time, position, run, low, high)
                 elif column == 1:
                     value = channel_rank[int(value)]
                 X[p, j] = value
             if np.isnan(score[p]) or tied:
-                score[p] = _earliest(carried, 0, channel_rank, time, position, run, begin, end)
-            pairs.document[p] = rank[document[first]]
-            pairs.position[p] = position[first]
+                score[p] = _earliest(carried, 0, channel_rank, time, position, run, low, high)
+            pairs.document[p] = rank[document[earliest]]
+            pairs.position[p] = position[earliest]
             pairs.grade[p] = _grade(union, signals.grade, signals.return_to_results)
             pairs.clicked[p] = _grade(union, signals.grade, np.uint64(0)) >= 1
             pairs.negative[p] = (union & signals.negative) != 0
@@ -459,7 +471,8 @@ def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the
         else:
             clicks_only += 1
             p -= n
-    return p, duplicates, list_level_rows, conflicts, clicks_only, list_level_only
+    made = p - starts[first]
+    return made, duplicates, list_level_rows, conflicts, clicks_only, list_level_only
 
 
 def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, PairCounts]:
@@ -480,7 +493,15 @@ def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, Pa
         untouched((n,), np.float64),
         untouched((n, len(rows.features)), np.float32),
     )
-    made, *counts = _fold(rows, signals, pairs)
+    starts, by_execution = _rows_by_execution(rows.execution, rows.execution_rank)
+    cuts = _cuts(starts, available_threads() if n > _ROWS_PER_THREAD else 1)
+
+    def fold(first: int, end: int) -> tuple[int, ...]:
+        return _fold(rows, signals, starts, by_execution, first, end, pairs)
+
+    with ThreadPoolExecutor(len(cuts) - 1, "rankloom-group") as threads:
+        found = list(threads.map(fold, cuts[:-1], cuts[1:]))
+    made = _close_up(pairs, starts[cuts[:-1]].tolist(), [each[0] for each in found])
     trimmed = PairColumns(
         pairs.group,
         pairs.document[:made],
@@ -491,4 +512,23 @@ def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, Pa
         pairs.score[:made],
         pairs.X[:made],
     )
-    return trimmed, PairCounts(*counts)
+    return trimmed, PairCounts(*(sum(counts) for counts in list(zip(*found, strict=True))[1:]))
+
+
+def _cuts(starts: NDArray[np.int64], parts: int) -> NDArray[np.int64]:
+    """Return where to cut the executions so that every part has about as many rows."""
+    shares = np.linspace(0, starts[-1], parts + 1)
+    cuts = np.searchsorted(starts, shares)
+    cuts[0], cuts[-1] = 0, len(starts) - 1
+    return cuts
+
+
+def _close_up(pairs: PairColumns, starts: list[int], made: list[int]) -> int:
+    """Move the parts' pairs together, and return how many there are."""
+    total = 0
+    for start, count in zip(starts, made, strict=True):
+        if start > total:
+            for column in pairs[1:]:
+                column[total : total + count] = column[start : start + count]
+        total += count
+    return total

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._threads import available_threads
 from ..errors import InvalidInputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def thread_count(n_jobs: int | None) -> int:
     3
     """
     if n_jobs is None or n_jobs == -1:
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+        return available_threads()
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs < 1:
         msg = f"n_jobs: expected a whole number >= 1, or None or -1 for all cores, got {n_jobs!r}"
         raise InvalidInputError(msg)

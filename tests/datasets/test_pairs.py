@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rankloom.datasets import load_pairs
+from rankloom.datasets import load_pairs, simulate_interactions
 from rankloom.errors import InvalidInputError, NoExposuresError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -184,6 +184,20 @@ def test_a_long_execution_takes_the_merge_sort_and_still_agrees():
     pairs = load_pairs(log)
     assert as_dict(pairs) == expected
     assert pairs.report.duplicates == duplicates
+
+
+@pytest.mark.parametrize("threads", [2, 3, 50])
+def test_folding_in_several_threads_changes_nothing(monkeypatch, threads):
+    log = simulate_interactions(n_executions=40, random_state=1, duplicates=0.1)
+    clicks_only = [row(f"c{i}", "a", 0, "click", minute=i, document_score=1.0) for i in range(9)]
+    naive = pl.col("timestamp").dt.replace_time_zone(None)
+    log = pl.concat([log, pl.DataFrame(clicks_only).with_columns(naive)], how="diagonal_relaxed")
+    alone = load_pairs(log)
+    monkeypatch.setattr("rankloom.datasets._grouping._ROWS_PER_THREAD", 0)
+    monkeypatch.setattr("rankloom.datasets._grouping.available_threads", lambda: threads)
+    together = load_pairs(log)
+    assert_same(alone, together)
+    assert alone.report == together.report
 
 
 def test_executions_are_ordered_by_time_then_id_and_rows_by_position_then_document():
