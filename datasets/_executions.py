@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from ._codes import alphabetical_codes, inverse, ranks, recode
 from ._grouping import NO_TIME, earliest_values, first_times
-from ._rows import SNAPSHOT, LogRows, inverse, ranks
+from ._rows import SNAPSHOT, LogRows
 from .query_keys import query_key_of
 
 if TYPE_CHECKING:
@@ -99,20 +100,7 @@ def _queries(
     if not isinstance(query_key, str):
         key = query_key_of(query_key)
         ids = pl.Series([key(snapshot) for snapshot in texts.to_list()], dtype=pl.String)
-    queries = ids.unique().sort()
-    return _index_in(ids, queries), queries
-
-
-def _index_in(texts: pl.Series, distinct: pl.Series) -> NDArray[np.int32]:
-    """Return the index of every text in a series of distinct texts."""
-    if texts.is_empty():
-        return np.empty(0, np.int32)
-    return texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).to_numpy()
-
-
-def recode(codes: NDArray[np.int32], new: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Replace every code by its new one, keeping -1: the value appended is what -1 indexes."""
-    return np.append(new, np.int32(-1)).astype(np.int32)[codes]
+    return alphabetical_codes(ids)
 
 
 def _with_stand_ins(

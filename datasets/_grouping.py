@@ -84,7 +84,7 @@ class PairColumns(NamedTuple):
     X: NDArray[np.float32]
 
 
-class PairCounts(NamedTuple):
+class FoldCounts(NamedTuple):
     """What the fold noticed: rows, rows, pairs, executions, executions."""
 
     duplicates: int
@@ -265,7 +265,7 @@ def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the
     """Fold the executions from `first` to before `end` into `pairs`.
 
     Their pairs start at the place of their first row: there are never more pairs than rows, so
-    that two ranges of executions never meet. Returns the number of pairs and what `PairCounts`
+    that two ranges of executions never meet. Returns the number of pairs and what `FoldCounts`
     counts.
     """
     types, time, position, carried = rows.types, rows.time, rows.position, rows.carried
@@ -337,7 +337,7 @@ def _fold(  # noqa: C901, PLR0915 - calls from the inner loop cost more than the
     return made, duplicates, list_level_rows, conflicts, clicks_only, list_level_only
 
 
-def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, PairCounts]:
+def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, FoldCounts]:
     """Fold rows into pairs, execution by execution.
 
     An execution makes pairs if it holds an impression, or a document that was not clicked: where
@@ -374,7 +374,7 @@ def group_pairs(rows: RowColumns, signals: SignalMasks) -> tuple[PairColumns, Pa
         pairs.score[:made],
         pairs.X[:made],
     )
-    return trimmed, PairCounts(*(sum(counts) for counts in list(zip(*found, strict=True))[1:]))
+    return trimmed, FoldCounts(*(sum(counts) for counts in list(zip(*found, strict=True))[1:]))
 
 
 def _cuts(starts: NDArray[np.int64], parts: int) -> NDArray[np.int64]:

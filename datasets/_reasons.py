@@ -25,7 +25,6 @@ TYPES_MISSING: Final = "missing: at least one type is required"
 TYPES_NULL: Final = "the list holds a null or an empty name"
 TYPES_UNKNOWN: Final = "unknown type; add one of your own by naming it in grades= (or types=)"
 TYPES_NOT_LIST: Final = 'expected a list of names such as ["click"]'
-TYPES_NOT_TEXT: Final = 'expected names separated by "|" or a JSON list of names'
 
 NOT_WHOLE: Final = "not a whole number"
 NEGATIVE: Final = "negative; positions are 0-based"

@@ -201,18 +201,6 @@ def _filled(values: pl.Series, missing: float) -> NDArray[Any]:
     return values.to_numpy()
 
 
-def ranks(distinct: pl.Series) -> NDArray[np.int32]:
-    """Return the alphabetical rank of each of a series of distinct texts."""
-    return inverse(distinct.arg_sort().to_numpy())
-
-
-def inverse(order: NDArray[Any]) -> NDArray[np.int32]:
-    """Return the place of every element in a permutation."""
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return rank
-
-
 def _column_or_metadata(batch: pl.DataFrame, name: str) -> pl.Series:
     field_of = pl.col("metadata").str.json_path_match(f'$["{name}"]')
     return batch.select(pl.coalesce(pl.col(name).cast(pl.String), field_of)).to_series()

@@ -27,8 +27,6 @@ DAY = 24 * HOUR
 EXECUTIONS_A_SESSION = 2.5
 BUSY_AT_HOUR = 20
 
-HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype=np.uint16)
-
 
 @dataclass(frozen=True)
 class Sessions:

@@ -65,10 +65,6 @@ class PairCounts:
         """Sum values of cells over every pair; shape (p,)."""
         return _sums(self.pair, values, len(self))
 
-    def position_sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum values of cells over every position; shape (n_positions,)."""
-        return _sums(self.position, values, self.n_positions)
-
     def keep_cells(self, keep: NDArray[np.bool_]) -> PairCounts:
         """Return the chosen cells and the pairs that still have any."""
         sizes = np.bincount(self.pair[keep], minlength=len(self))

@@ -10,6 +10,7 @@ import polars as pl
 
 from .._files import write_whole
 from ..errors import InvalidInputError, UnreadableSourceError
+from ._codes import alphabetical_codes
 from .reports import LoadReport
 
 if TYPE_CHECKING:
@@ -175,8 +176,8 @@ def from_parquet(path: str | Path) -> TrainingPairs:
         names = about["features"]
         first = frame["execution"].rle_id().is_first_distinct().arg_true().to_numpy()
         group = np.diff(np.append(first, len(frame))).astype(np.int32)
-        query_code, queries = _codes(frame["query_id"].gather(first))
-        document_code, documents = _codes(frame["document_id"])
+        query_code, queries = alphabetical_codes(frame["query_id"].gather(first))
+        document_code, documents = alphabetical_codes(frame["document_id"])
         return TrainingPairs(
             X=np.ascontiguousarray(
                 frame.select(f"feature:{name}" for name in names).to_numpy(), np.float32
@@ -207,12 +208,6 @@ def _texts(pairs: TrainingPairs) -> dict[str, pl.Series]:
 def _feature_columns(pairs: TrainingPairs) -> dict[str, Any]:
     """Return the features under ``feature:name``, so that none shadows a field of the pairs."""
     return {f"feature:{name}": pairs.X[:, j] for j, name in enumerate(pairs.feature_names)}
-
-
-def _codes(texts: pl.Series) -> tuple[np.ndarray[Any, np.dtype[np.int32]], pl.Series]:
-    distinct = texts.unique().sort()
-    codes = texts.cast(pl.Enum(distinct)).to_physical().cast(pl.Int32).to_numpy()
-    return codes, distinct
 
 
 def _about(path: str | Path) -> dict[str, Any]:

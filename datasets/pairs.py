@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from ..errors import InvalidInputError, NoExposuresError, did_you_mean
+from ._codes import ranks
 from ._executions import Executions, find_executions
-from ._grouping import NO_TIME, PairColumns, PairCounts, RowColumns, SignalMasks, group_pairs
+from ._grouping import NO_TIME, FoldCounts, PairColumns, RowColumns, SignalMasks, group_pairs
 from ._quarantine import Quarantine, check_format
-from ._rows import CARRIED, LogRows, RowReader, ranks
+from ._rows import CARRIED, LogRows, RowReader
 from .confounding import confounded_features
 from .features import impression_features, join_features, read_feature_table
 from .reports import LoadReport
@@ -198,7 +199,7 @@ def _fold(
     executions: Executions,
     signals: SignalTable,
     features: Sequence[str],
-) -> tuple[PairColumns, PairCounts]:
+) -> tuple[PairColumns, FoldCounts]:
     """Group rows into pairs."""
     columns = RowColumns(
         execution=executions.of_row,
@@ -224,7 +225,7 @@ def _fold(
 
 
 def _complete(
-    report: LoadReport, folded: PairColumns, counts: PairCounts, executions: Executions
+    report: LoadReport, folded: PairColumns, counts: FoldCounts, executions: Executions
 ) -> None:
     """Add to the report what the grouping found, and refuse logs that cannot be debiased."""
     report.duplicates = counts.duplicates
