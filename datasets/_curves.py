@@ -65,7 +65,8 @@ class ExpectationMaximisation:
         """Return log examination, 0 at position 0."""
         del start  # its own first fit holds the relevances too
         tolerance = 1e-5 if self.first is None else 1e-4
-        model = PBM(tolerance=tolerance).fit(counts, weight=weight, start=self.first)
+        model = PBM(prior_strength=0.0, tolerance=tolerance)
+        model.fit(counts, weight=weight, start=self.first)
         self.first = self.first or model
         log_curve: NDArray[np.float64] = np.log(model.examination_)
         return log_curve

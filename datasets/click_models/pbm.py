@@ -1,4 +1,4 @@
-"""The position-based click model, fitted by expectation-maximisation.
+"""The position-based click model.
 
 Assumption: a document is clicked if and only if it is examined, which depends on its position
 alone, and relevant, which depends on the query and the document alone.
@@ -10,49 +10,66 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._jit import kernel
 from ...errors import InvalidInputError
+from ._state_model import StateModel
+from ._state_table import StateTable
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from numpy.typing import ArrayLike, NDArray
 
-    from .._swaps import PairCounts
 
-LOWEST = 1e-6
-
-
-class PBM:
+class PBM(StateModel):
     """Position-based model: ``P(click | q, d, k) = theta_k r_qd``.
 
     Parameters
     ----------
-    prior_mean, prior_strength : float
-        Beta prior of every relevance r_qd, as a mean and a number of pseudo-examinations. A
-        strength of 0 is maximum likelihood.
+    by : str, optional
+        A column of `TrainingPairs.context`, such as ``"device"``: one theta per value, with one
+        relevance for all.
+    prior_mean : float or None
+        Mean of the prior of every relevance; None for the documents' own mean.
+    prior_strength : float
+        Pseudo-showings of known relevance behind every r_qd, see Notes. 0 is maximum likelihood.
     max_iterations : int
         Accelerated steps; each costs three passes over the counts.
     tolerance : float
-        Stop when no log theta moves by more.
+        Stop when no log theta moves by more, relative to position 0.
 
     Attributes
     ----------
     examination_ : ndarray of float64, shape (n_positions,)
         Examination relative to position 0.
-    theta_ : ndarray of float64, shape (n_positions,)
+    theta_ : ndarray of float64, shape (n_positions,), or (n_values, n_positions) with `by`
         Examination as a probability. Only its ratios are identified by most logs.
-    relevance_ : ndarray of float64, shape (n_pairs,)
-        r_qd of the counts it was fitted on.
+    curves_ : dict of str to ndarray of float64
+        With `by`: value -> examination relative to its position 0.
+    relevance_ : ndarray of float64, shape (m,)
+        r_qd of the documents of `counts_`.
+    counts_ : ClickCounts
+    prior_mean_ : float
+    identifiable_ : bool
+        Whether documents clicked at several positions tie all positions together.
     n_iterations_ : int
 
     Notes
     -----
     EM as in Chuklin, Markov and de Rijke, "Click Models for Web Search" (2015), section 4.1.3, on
-    counts instead of sessions, accelerated by SQUAREM (Varadhan and Roland 2008, scheme S3).
-    Every (query, document) has a relevance of its own, and with few clicks apiece their errors do
-    not average out (Neyman and Scott 1948): the curve comes out too flat on sparse logs.
-    Documents shown at one position only add to that, so `PositionBias` leaves them out.
+    counts instead of sessions and with examination summed out, accelerated by SQUAREM (Varadhan
+    and Roland 2008, scheme S3).
+
+    What is identified: theta and r only as products, so theta up to a factor, from documents that
+    were shown at several positions. `theta_` and `relevance_` fix the factor by staying within
+    [0, 1]; use their ratios.
+
+    Every document has a relevance of its own, and with few clicks apiece their errors do not
+    average out (Neyman and Scott 1948): without a prior the curve comes out too flat on sparse
+    logs. With an ever stronger prior it becomes the click rate by position, which is too steep
+    where rankers put good documents on top. On simulated logs of 20,000 to 100,000 lists whose
+    queries follow Zipf's law, the curve's mean error was 4 to 13 % with the default of 2, 8 to
+    20 % without a prior and 4 to 16 % with a strength of 10; held-out perplexity was within 0.3 %
+    of the best strength, and 2 to 7 % worse without a prior. Where every document was shown a
+    hundred times, no prior was better: 2 % error against 4 to 5 %. `PositionBias` is the tool
+    where the curve itself is wanted.
 
     Examples
     --------
@@ -64,194 +81,40 @@ class PBM:
     (2, 2)
     """
 
-    def __init__(
-        self,
-        *,
-        prior_mean: float = 0.5,
-        prior_strength: float = 0.0,
-        max_iterations: int = 300,
-        tolerance: float = 1e-5,
-    ) -> None:
-        self.prior_mean = prior_mean
-        self.prior_strength = prior_strength
-        self.max_iterations = max_iterations
-        self.tolerance = tolerance
+    theta_: NDArray[np.float64]
 
     @classmethod
     def from_examination(cls, examination: ArrayLike) -> PBM:
-        """Return a model with known examination probabilities, for sampling."""
-        theta = np.asarray(examination, dtype=np.float64)
+        """Return a model with known examination probabilities and no prior, for sampling."""
+        theta = np.array(examination, dtype=np.float64)
         if theta.ndim != 1 or len(theta) == 0 or not ((theta > 0) & (theta <= 1)).all():
             msg = f"examination: expected a list of probabilities in (0, 1], got {theta}"
             raise InvalidInputError(msg)
-        model = cls()
-        model._set(theta, np.empty(0))
+        model = cls(prior_mean=0.5, prior_strength=0.0)
+        table, nothing = theta[None, :], np.zeros((1, len(theta)))
+        places = np.arange(len(theta))
+        model._set_table(StateTable(table, nothing, np.ones_like(table), places))
         return model
 
-    def fit(
-        self,
-        counts: PairCounts,
-        *,
-        weight: NDArray[np.float64] | None = None,
-        start: PBM | None = None,
-    ) -> Self:
-        """Fit to aggregated counts.
+    def click_probability(
+        self, position: ArrayLike, relevance: ArrayLike, *, value: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return P(click) at 0-based positions for documents of the given relevance.
 
         Parameters
         ----------
-        counts : PairCounts
-        weight : ndarray of float64, shape (n_pairs,), optional
-            How often each pair's counts are taken; 1 without it.
-        start : PBM, optional
-            A model fitted on the same counts, to start from.
+        position : array-like of int
+            Beyond the fit, its last position.
+        relevance : array-like of float
+        value : str, optional
+            A context value, of a model fitted with `by`; the values' mean without it.
         """
-        weights = np.ones(len(counts)) if weight is None else weight
-        theta, relevance = self._first_guess(counts)
-        if start is not None:
-            theta, relevance = start.theta_, start.relevance_
-        self.n_iterations_ = 0
-        while self.n_iterations_ < self.max_iterations:
-            self.n_iterations_ += 1
-            before = np.log(theta)
-            theta, relevance = self._accelerated_step(counts, weights, theta, relevance)
-            if np.abs(np.log(theta) - before).max() < self.tolerance:
-                break
-        self._set(theta, relevance)
-        return self
+        self._check_fitted()
+        return self._table.chance(position, relevance, -1, value)
 
-    def click_probability(self, position: ArrayLike, relevance: ArrayLike) -> NDArray[np.float64]:
-        """Return P(click) at 0-based positions for documents of the given relevance."""
-        places = np.minimum(np.asarray(position), len(self.theta_) - 1)
-        return np.asarray(self.theta_[places] * np.asarray(relevance))
+    def _name_parameters(self) -> None:
+        self.theta_ = self._table.public(self._table.relevant)
 
-    def relevance_posterior(self, counts: PairCounts) -> NDArray[np.float64]:
-        """Return every pair's most probable relevance at the fitted examination; shape (p,)."""
-        _, relevance = self._first_guess(counts)
-        weights = np.ones(len(counts))
-        for _ in range(self.max_iterations):
-            _, after = self._step(counts, weights, self.theta_, relevance)
-            moved = float(np.abs(after - relevance).max())
-            relevance = after
-            if moved < self.tolerance:
-                break
-        return relevance
-
-    def log_likelihood(
-        self, counts: PairCounts, relevance: NDArray[np.float64] | None = None
-    ) -> float:
-        """Return the log-likelihood of the counts (binomial coefficients left out)."""
-        known = self.relevance_ if relevance is None else relevance
-        chance = np.clip(self.theta_[counts.position] * known[counts.pair], LOWEST, 1 - LOWEST)
-        missed = counts.shown - counts.clicks
-        return float(counts.clicks @ np.log(chance) + missed @ np.log1p(-chance))
-
-    def sample(
-        self, relevance: ArrayLike, *, random_state: int | np.random.Generator | None = None
-    ) -> NDArray[np.bool_]:
-        """Draw clicks for lists of documents with known relevance.
-
-        Parameters
-        ----------
-        relevance : array-like of float, shape (n_lists, n_shown)
-            Column k is shown at position k.
-        """
-        shown = np.atleast_2d(np.asarray(relevance, dtype=np.float64))
-        chance = self.click_probability(np.arange(shown.shape[1]), shown)
-        return np.asarray(np.random.default_rng(random_state).random(shown.shape) < chance)
-
-    def _set(self, theta: NDArray[np.float64], relevance: NDArray[np.float64]) -> None:
-        self.theta_, self.relevance_ = theta, relevance
-        self.examination_ = theta / theta[0]
-
-    def _first_guess(self, counts: PairCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        theta = 1 / np.sqrt(np.arange(1.0, counts.n_positions + 1)) * 0.9
-        return theta, np.full(len(counts), 0.3)
-
-    def _step(
-        self,
-        counts: PairCounts,
-        weight: NDArray[np.float64],
-        theta: NDArray[np.float64],
-        relevance: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return one EM step: expected examinations and relevances, then their shares."""
-        new_theta, new_relevance = np.empty_like(theta), np.empty_like(relevance)
-        _expectation_maximisation(
-            counts.offsets,
-            counts.position,
-            counts.shown,
-            counts.clicks,
-            weight,
-            theta,
-            relevance,
-            self.prior_mean * self.prior_strength,
-            self.prior_strength,
-            new_theta,
-            new_relevance,
-        )
-        return _inside(new_theta), _inside(new_relevance)
-
-    def _accelerated_step(
-        self,
-        counts: PairCounts,
-        weight: NDArray[np.float64],
-        theta: NDArray[np.float64],
-        relevance: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Extrapolate two EM steps on the log-odds scale, then steady it by a third."""
-        size = len(theta)
-        once = self._step(counts, weight, theta, relevance)
-        twice = self._step(counts, weight, *once)
-        origin = _log_odds(np.concatenate([theta, relevance]))
-        first = _log_odds(np.concatenate(once)) - origin
-        change = _log_odds(np.concatenate(twice)) - origin - 2 * first
-        length = float(np.linalg.norm(change))
-        if length == 0.0:
-            return twice
-        stretch = float(np.clip(np.linalg.norm(first) / length, 1.0, 30.0))
-        ahead = _inside(_chance(origin + 2 * stretch * first + stretch**2 * change))
-        return self._step(counts, weight, ahead[:size], ahead[size:])
-
-
-def _inside(chance: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip(chance, LOWEST, 1 - LOWEST)
-
-
-def _log_odds(chance: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log(chance) - np.log1p(-chance)
-
-
-def _chance(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(log_odds, -40, 40)))
-
-
-@kernel
-def _expectation_maximisation(
-    offsets: NDArray[np.int64],
-    position: NDArray[np.int64],
-    shown: NDArray[np.float64],
-    clicks: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    theta: NDArray[np.float64],
-    relevance: NDArray[np.float64],
-    prior_relevant: float,
-    prior_strength: float,
-    new_theta: NDArray[np.float64],
-    new_relevance: NDArray[np.float64],
-) -> None:
-    examined = np.zeros(len(theta))
-    total = np.zeros(len(theta))
-    for pair in range(len(offsets) - 1):
-        relevant, shown_here, attraction = prior_relevant, prior_strength, relevance[pair]
-        for cell in range(offsets[pair], offsets[pair + 1]):
-            here = position[cell]
-            missed = (shown[cell] - clicks[cell]) / (1 - theta[here] * attraction)
-            relevant += clicks[cell] + missed * attraction * (1 - theta[here])
-            shown_here += shown[cell]
-            examined[here] += weight[pair] * (
-                clicks[cell] + missed * theta[here] * (1 - attraction)
-            )
-            total[here] += weight[pair] * shown[cell]
-        new_relevance[pair] = relevant / shown_here
-    for here in range(len(theta)):
-        new_theta[here] = examined[here] / total[here] if total[here] > 0 else theta[here]
+    def _reported(self) -> dict[str, NDArray[np.float64]]:
+        curves = {f"examination[{value}]": curve for value, curve in self.curves_.items()}
+        return {"examination": self.examination_, **curves}

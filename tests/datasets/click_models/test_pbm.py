@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
@@ -32,7 +33,7 @@ def counts():
 
 @pytest.fixture(scope="module")
 def fitted(counts):
-    return PBM(tolerance=1e-8, max_iterations=3000).fit(counts)
+    return PBM(prior_strength=0, tolerance=1e-8, max_iterations=3000).fit(counts)
 
 
 def test_clicks_are_drawn_with_the_stated_probability():
@@ -96,7 +97,7 @@ def test_with_every_position_examined_the_posterior_is_the_beta_mean(counts):
 
 
 def test_starting_from_a_fit_ends_at_once(fitted, counts):
-    again = PBM(tolerance=1e-4).fit(counts, start=fitted)
+    again = PBM(prior_strength=0, tolerance=1e-4).fit(counts, start=fitted)
     assert again.n_iterations_ == 1
     np.testing.assert_allclose(again.theta_, fitted.theta_, rtol=1e-3)
 
@@ -105,3 +106,56 @@ def test_starting_from_a_fit_ends_at_once(fitted, counts):
 def test_a_known_examination_must_be_probabilities(examination):
     with pytest.raises(InvalidInputError, match="examination"):
         PBM.from_examination(examination)
+
+
+def test_a_known_examination_says_nothing_of_a_logs_documents(counts, simulated):
+    model = PBM.from_examination(THETA)
+    pairs = simulated(20)
+    for use in (model.perplexity, model.log_likelihood, model.row_click_probability):
+        with pytest.raises(InvalidInputError, match="was given its examination"):
+            use(pairs)
+    with pytest.raises(InvalidInputError, match="was given its examination"):
+        model.log_likelihood(counts)
+    with pytest.raises(InvalidInputError, match="was given its examination"):
+        model.intervals()
+
+
+def test_each_context_value_gets_its_curve_from_documents_that_both_saw(simulated):
+    """Phones and desktops show the same documents, phones are left sooner."""
+    curves = {"desktop": np.array([1, 0.8, 0.7, 0.6, 0.5]), "phone": 1 / np.arange(1, 6) ** 1.5}
+    device = np.where(np.arange(40_000) % 4 == 0, "desktop", "phone")
+    curve = np.array([curves[name] for name in device])
+    pairs = simulated(40_000, curve=curve, n_queries=40, context={"device": pl.Series(device)})
+    model = PBM(by="device", prior_strength=0).fit(pairs)
+    assert model.theta_.shape == (2, 5)
+    for value, truth in curves.items():
+        np.testing.assert_allclose(model.curves_[value], truth, rtol=0.1)
+        chance = model.click_probability(range(5), 1.0, value=value)
+        np.testing.assert_allclose(chance / chance[0], model.curves_[value])
+    mean = model.click_probability(range(5), 1.0)
+    assert ((mean >= model.theta_.min(axis=0)) & (mean <= model.theta_.max(axis=0))).all()
+    assert set(model.intervals(n_bootstrap=20)) == {
+        "examination",
+        "examination[desktop]",
+        "examination[phone]",
+    }
+
+
+def test_on_a_sparse_log_the_prior_predicts_better(simulated):
+    pairs = simulated(4000, n_queries=1000, seed=2)
+    half = np.arange(pairs.n_executions) % 2 == 0
+    models = [PBM(prior_strength=k).fit(pairs.take(half)) for k in (0, 2)]
+    found = [model.perplexity(pairs.take(~half)).overall for model in models]
+    assert found[1] < 0.95 * found[0]
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_about_as_often_as_they_say(simulated):
+    """Thirty dense logs, four positions each, nominal 90 %."""
+    inside = []
+    for seed in range(30):
+        model = PBM(prior_strength=0).fit(simulated(20_000, seed=seed, n_queries=40))
+        lower, upper = model.intervals(0.9, n_bootstrap=40)["examination"]
+        truth = 1 / np.arange(1, 6)
+        inside.append(((lower <= truth) & (truth <= upper))[1:])
+    assert 0.78 <= np.mean(inside) <= 0.98
