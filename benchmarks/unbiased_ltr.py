@@ -11,6 +11,12 @@ LightGBM for all: 150 trees, 15 leaves, learning rate 0.05, truncation 10, min_d
 (session data: times how often a document is repeated). XGBoost: rank:ndcg, eta 0.05, 15 leaves
 loss-guided, top-k pairs with 10 a sample, lambdarank_unbiased with bias_norm 1.
 
+Rivals: naive LightGBM, LightGBM ``position``, XGBoost unbiased, ensembles of two seeds of each
+(nine tenths of the lists or rows and four fifths of the features, drawn anew), the mean of the
+standardised scores of the last two, and IPS labels with the true curve. Ours: every mode, as the
+one model that `save` writes; "auto, undistilled" is the blend that it was taught. "mean of the two
+rivals, distilled" gives the rivals' mean the same last step, to see what that alone is worth.
+
 usage: unbiased_ltr.py [--data DIR] [--sessions N] [--seeds N ...] [--columns NAME ...] [--swap]
 exit code: 0 if every bound in `judge` holds, else 1
 """
@@ -21,28 +27,28 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 import xgboost
-from protocol_a import (
-    DEFAULT_DATA,
-    SHOWN,
-    TEST,
-    TRAIN,
-    load_parts,
-    log_of,
-    one_ranker,
-    versions,
-    weak_rankers,
+from ltr_rivals import (
+    lightgbm_sessions,
+    lightgbm_twice,
+    rivals_distilled,
+    shown_only,
+    standard,
+    train_lightgbm,
+    xgboost_twice,
+    xgboost_unbiased,
 )
+from ltr_world import COLUMNS, TRUTH, World, make_world, mean_ndcg
+from protocol_a import DEFAULT_DATA, SHOWN, versions
 
-from rankloom.datasets import PositionBias, TrainingPairs
+from rankloom.datasets import PositionBias
 from rankloom.errors import NotIdentifiableError
-from rankloom.ltr import Ranker
+from rankloom.ltr._blend import blended
+from rankloom.ltr.bootstrap import paired_bootstrap
 from rankloom.ltr.metrics import ndcg
 
 if TYPE_CHECKING:
@@ -50,110 +56,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROUNDS, LEAVES, RATE = 150, 15, 0.05
-TRUTH = 1 / np.arange(1, SHOWN + 1)
-COLUMNS = {
-    "pbm": ("pbm", "weak3"),
-    "trust": ("trust", "weak3"),
-    "cascade": ("cascade", "weak3"),
-    "pbm rrf": ("pbm", "rrf"),
-}
-
-
-@dataclass
-class World:
-    """One simulated log with all that a method may use, and what it is judged by."""
-
-    pairs: TrainingPairs
-    judged: TrainingPairs
-    test: TrainingPairs
-    rankers: NDArray[np.float64]
-    seed: int
-    threads: int
-    shared: dict[str, Any] = field(default_factory=dict)
-
-    def learnable(self) -> TrainingPairs:
-        """Return the executions with both a clicked and an unclicked document."""
-        if "learnable" not in self.shared:
-            clicks = np.add.reduceat(self.pairs.clicked, self.pairs.offsets[:-1], dtype=np.int64)
-            mixed = (clicks > 0) & (clicks < self.pairs.group)
-            self.shared["learnable"] = self.pairs.take(mixed)
-        return self.shared["learnable"]
-
-    def leaf(self) -> int:
-        """Return min_data_in_leaf for session data."""
-        shown = len(np.unique(self.pairs.document_code))
-        return int(50 * len(self.learnable()) / shown)
-
-    def lightgbm_options(self, min_data_in_leaf: int) -> dict[str, Any]:
-        """Return the frozen settings."""
-        return {
-            "objective": "lambdarank",
-            "num_leaves": LEAVES,
-            "learning_rate": RATE,
-            "min_data_in_leaf": min_data_in_leaf,
-            "lambdarank_truncation_level": SHOWN,
-            "deterministic": True,
-            "force_row_wise": True,
-            "seed": self.seed,
-            "num_threads": self.threads,
-            "verbosity": -1,
-        }
-
-    def ranker(self, debias: str, min_data_in_leaf: int, **options: Any) -> Ranker:
-        """Return our ranker with the same settings."""
-        params = self.lightgbm_options(min_data_in_leaf)
-        del params["objective"]
-        return Ranker(debias, n_estimators=ROUNDS, params=params, progress=False, **options)
-
-
-def train_lightgbm(world: World, judged: TrainingPairs) -> NDArray[np.float64]:
-    """Full information: the true grades of the given lists."""
-    data = lightgbm.Dataset(judged.X, judged.y, group=judged.group)
-    booster = lightgbm.train(world.lightgbm_options(50), data, ROUNDS)
-    return np.asarray(booster.predict(world.test.X, num_threads=world.threads))
-
-
-def shown_only(world: World) -> NDArray[np.float64]:
-    """Train on true grades, but only of documents that were ever shown."""
-    shown = set(world.pairs.document_id.unique())
-    query = world.judged.query_id.gather(world.judged.execution_index)
-    ids = [f"{q}/{d}" for q, d in zip(query, world.judged.document_id, strict=True)]
-    kept = np.array([name in shown for name in ids])
-    sizes = np.add.reduceat(kept, world.judged.offsets[:-1], dtype=np.int64)
-    data = lightgbm.Dataset(world.judged.X[kept], world.judged.y[kept], group=sizes[sizes > 0])
-    booster = lightgbm.train(world.lightgbm_options(50), data, ROUNDS)
-    return np.asarray(booster.predict(world.test.X, num_threads=world.threads))
-
-
-def lightgbm_position(world: World) -> NDArray[np.float64]:
-    """LightGBM's own debiasing, called without us."""
-    found = world.learnable()
-    data = lightgbm.Dataset(found.X, found.y, group=found.group, position=found.position)
-    booster = lightgbm.train(world.lightgbm_options(world.leaf()), data, ROUNDS)
-    return np.asarray(booster.predict(world.test.X, num_threads=world.threads), np.float32)
-
-
-def xgboost_unbiased(world: World) -> NDArray[np.float64]:
-    """XGBoost's Unbiased LambdaMART."""
-    found = world.learnable()
-    data = xgboost.DMatrix(found.X, found.y, qid=found.execution_index)
-    settings = {
-        "objective": "rank:ndcg",
-        "eta": RATE,
-        "max_leaves": LEAVES,
-        "grow_policy": "lossguide",
-        "max_depth": 0,
-        "tree_method": "hist",
-        "nthread": world.threads,
-        "seed": world.seed,
-        "lambdarank_pair_method": "topk",
-        "lambdarank_num_pair_per_sample": SHOWN,
-        "lambdarank_unbiased": True,
-        "lambdarank_bias_norm": 1,
-    }
-    booster = xgboost.train(settings, data, ROUNDS)
-    return np.asarray(booster.predict(xgboost.DMatrix(world.test.X)))
+FULL = 20_000
 
 
 def ours(debias: str) -> Callable[[World], NDArray[np.float32]]:
@@ -172,46 +75,57 @@ def ips_estimated(world: World) -> NDArray[np.float32]:
     return world.ranker("ips", 50, examination=bias).fit(world.pairs).predict(world.test)
 
 
+def auto(world: World) -> NDArray[np.float32]:
+    """Our default, as the one model that `save` writes."""
+    ranker = world.ranker("auto", 50).fit(world.pairs)
+    world.shared["auto"] = ranker
+    return ranker.predict(world.test)
+
+
+def undistilled(world: World) -> NDArray[np.float64]:
+    """Return the scores of the blend that auto's model was taught."""
+    return blended(world.shared["auto"].members_, world.test.X, world.threads)
+
+
 METHODS: dict[str, Callable[[World], NDArray[Any]]] = {
     "skyline": lambda world: train_lightgbm(world, world.judged),
     "true grades of shown": shown_only,
     "naive (none)": ours("none"),
-    "LightGBM position": lightgbm_position,
-    "position": ours("position"),
+    "naive, two seeds": lambda world: lightgbm_twice(world, position=False),
+    "LightGBM position": lambda world: lightgbm_sessions(world, position=True),
+    "position, two seeds": lambda world: lightgbm_twice(world, position=True),
     "XGBoost unbiased": xgboost_unbiased,
+    "XGBoost, two seeds": xgboost_twice,
     "ips, true curve": ips_true,
+    "rivals' mean, distilled": rivals_distilled,
+    "position": ours("position"),
     "ips, all-pairs curve": ips_estimated,
+    "pairwise": ours("pairwise"),
+    "click_model": lambda world: (
+        world.ranker("click_model", 50).fit(world.pairs).predict(world.test)
+    ),
+    "auto": auto,
+    "auto, undistilled": undistilled,
 }
+RIVALS = (
+    "naive (none)",
+    "naive, two seeds",
+    "LightGBM position",
+    "position, two seeds",
+    "XGBoost unbiased",
+    "XGBoost, two seeds",
+    "mean of the two rivals",
+    "ips, true curve",
+)
 
 
 def production(world: World) -> float:
     """Return the production rankers' mean NDCG@10 on the test lists."""
-    return float(np.mean([_mean(world.test, scores) for scores in world.rankers.T]))
-
-
-def _mean(test: TrainingPairs, scores: NDArray[Any]) -> float:
-    return float(np.nanmean(ndcg(test.y, scores, test.group, k=SHOWN)))
-
-
-def make_world(options: argparse.Namespace, column: str, seed: int) -> World:
-    """Simulate one log."""
-    click_model, logger = COLUMNS[column]
-    parts = (TEST, TRAIN) if options.swap else (TRAIN, TEST)
-    judged, test = (load_parts(options.data, found) for found in parts)
-    both = load_parts(options.data, (*parts[0], *parts[1]))
-    everything = one_ranker(both) if logger == "rrf" else None
-    if everything is None:
-        # The rankers learn from training queries, and score the test queries for reference.
-        scores = weak_rankers(judged, seed, also=test)
-        train_scores, test_scores = scores[: len(judged)], scores[len(judged) :]
-    else:
-        train_scores, test_scores = everything[: len(judged)], everything[len(judged) :]
-    pairs = log_of(judged, train_scores, options.sessions, seed, click_model=click_model)
-    return World(pairs, judged, test, test_scores, seed, options.threads)
+    return float(np.mean([mean_ndcg(world.test, scores) for scores in world.rankers.T]))
 
 
 def run(world: World) -> dict[str, dict[str, Any]]:
-    """Return NDCG@10 and seconds of every method; a refusal has its message instead."""
+    """Return NDCG@10 by query and seconds of every method; a refusal has its message instead."""
     found: dict[str, dict[str, Any]] = {"production": {"ndcg": production(world)}}
     scores: dict[str, NDArray[Any]] = {}
     for name, method in METHODS.items():
@@ -221,15 +135,19 @@ def run(world: World) -> dict[str, dict[str, Any]]:
         except NotIdentifiableError as error:
             found[name] = {"refused": str(error)}
             continue
-        seconds = time.perf_counter() - started
-        found[name] = {"ndcg": _mean(world.test, scores[name]), "seconds": seconds}
-    standard = [
-        (s - s.mean()) / s.std() for s in (scores["LightGBM position"], scores["XGBoost unbiased"])
-    ]
-    found["mean of the two rivals"] = {"ndcg": _mean(world.test, sum(standard))}
+        found[name] = _judged(world, scores[name]) | {"seconds": time.perf_counter() - started}
+    both = standard(scores["LightGBM position"]) + standard(scores["XGBoost unbiased"])
+    found["mean of the two rivals"] = _judged(world, both)
     same = np.array_equal(scores["LightGBM position"], scores["position"])
     found["position"]["bit for bit LightGBM's"] = same
+    choice = world.shared["auto"].choice_
+    found["auto"] |= {"choice": choice.to_dict()}
     return found
+
+
+def _judged(world: World, scores: NDArray[Any]) -> dict[str, Any]:
+    by_query = ndcg(world.test.y, scores, world.test.group, k=SHOWN)
+    return {"ndcg": float(np.nanmean(by_query)), "by_query": by_query.tolist()}
 
 
 def show(column: str, runs: list[dict[str, dict[str, Any]]]) -> None:
@@ -248,24 +166,38 @@ def show(column: str, runs: list[dict[str, dict[str, Any]]]) -> None:
             f"{name:24s}{values.mean():9.4f}{100 * values.mean() / skyline:11.1f}"
             f"{100 * values.min() / skyline:9.1f}{seconds:9.1f}"
         )
+    chosen = [found["auto"]["choice"] for found in runs]
+    readings = ", ".join(str(choice["click_model"]) for choice in chosen)
+    backs = sum(choice["fall_back"] for choice in chosen)
+    print(f"auto read by {readings}; would fall back to document_score on {backs}", flush=True)
 
 
-def judge(results: dict[str, list[dict[str, dict[str, Any]]]]) -> dict[str, bool]:
+Results = dict[str, list[dict[str, dict[str, Any]]]]
+
+
+def share(results: Results, column: str, name: str) -> float:
+    """Return a method's mean NDCG@10 as a percentage of the skyline's."""
+    skyline = np.mean([found["skyline"]["ndcg"] for found in results[column]])
+    return float(100 * np.mean([found[name]["ndcg"] for found in results[column]]) / skyline)
+
+
+def judge(results: Results, sessions: int) -> dict[str, bool]:
     """Return which of the promised bounds hold."""
-
-    def share(column: str, name: str) -> float:
-        runs = results[column]
-        skyline = np.mean([found["skyline"]["ndcg"] for found in runs])
-        return float(100 * np.mean([found[name]["ndcg"] for found in runs]) / skyline)
-
     verdicts = {
         f"position is LightGBM's bit for bit ({column})": all(
             found["position"]["bit for bit LightGBM's"] for found in runs
         )
         for column, runs in results.items()
     }
+    verdicts |= _of_ips(results) | _of_auto(results, sessions)
+    return verdicts
+
+
+def _of_ips(results: Results) -> dict[str, bool]:
+    verdicts = {}
     if "pbm" in results:
-        true, estimated = share("pbm", "ips, true curve"), share("pbm", "ips, all-pairs curve")
+        true = share(results, "pbm", "ips, true curve")
+        estimated = share(results, "pbm", "ips, all-pairs curve")
         verdicts["ips with the true curve reaches 94 % (pbm)"] = true >= 94
         verdicts["the all-pairs curve is within 1.5 points of it (pbm)"] = estimated >= true - 1.5
     if "pbm rrf" in results:
@@ -273,6 +205,46 @@ def judge(results: dict[str, list[dict[str, dict[str, Any]]]]) -> dict[str, bool
             "refused" in found["ips, all-pairs curve"] for found in results["pbm rrf"]
         )
     return verdicts
+
+
+def _of_auto(results: Results, sessions: int) -> dict[str, bool]:
+    """Judge auto against the best rival of each column."""
+    verdicts, margin = {}, 0.5 if sessions == FULL else -0.5
+    for column in results:
+        best = max(RIVALS, key=lambda name: share(results, column, name))
+        ahead = share(results, column, "auto") - share(results, column, best)
+        verdicts[f"auto is {ahead:+.2f} points from the best rival, {best} ({column})"] = (
+            ahead >= margin
+        )
+    mean = float(np.mean([share(results, column, "auto") for column in results]))
+    blend = float(np.mean([share(results, column, "auto, undistilled") for column in results]))
+    if sessions == FULL:
+        verdicts[f"auto's mean over the columns is {mean:.2f} %, at least 97"] = mean >= 97
+        low, high = _interval(results)
+        text = f"gain over each column's best rival: {100 * low:+.2f} to {100 * high:+.2f} (95 %)"
+        verdicts[f"{text}, in points of NDCG, above 0"] = low > 0
+    text = f"the undistilled blend is {blend - mean:+.2f} points better, at most 0.5"
+    verdicts[text] = blend - mean <= 0.5
+    below = [
+        max(found["production"]["ndcg"], found["naive (none)"]["ndcg"]) - found["auto"]["ndcg"]
+        for runs in results.values()
+        for found in runs
+    ]
+    share_below = float(np.mean(np.array(below) > 0))
+    text = f"below production or naive in {share_below:.0%} of runs, at most by {max(below):+.4f}"
+    verdicts[text] = share_below <= 0.05 and max(below) <= 0.005
+    return verdicts
+
+
+def _interval(results: Results) -> tuple[float, float]:
+    """Return the paired bootstrap interval, over test queries, of the mean gain of auto."""
+    ours, theirs = [], []
+    for column, runs in results.items():
+        best = max(RIVALS, key=lambda name: share(results, column, name))
+        ours += [found["auto"]["by_query"] for found in runs]
+        theirs += [found[best]["by_query"] for found in runs]
+    mine, other = np.mean(ours, axis=0), np.mean(theirs, axis=0)
+    return paired_bootstrap(mine, other, 5000, 0, 0.95).interval
 
 
 def main() -> int:
@@ -295,7 +267,7 @@ def main() -> int:
     for column in options.columns:
         results[column] = [run(make_world(options, column, seed)) for seed in options.seeds]
         show(column, results[column])
-    verdicts = judge(results)
+    verdicts = judge(results, options.sessions)
     for name, holds in verdicts.items():
         print(f"{'holds' if holds else 'FAILS'}: {name}")
     if options.out:

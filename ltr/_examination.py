@@ -45,6 +45,12 @@ class Examination:
         np.divide(total, count, out=curve, where=count > 0)
         return curve
 
+    def filled_curve(self, position: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Return `curve` with absent positions filled by the one before, the first ones by 1."""
+        curve = self.curve(position)
+        known = np.maximum.accumulate(np.where(np.isnan(curve), -1, np.arange(len(curve))))
+        return np.where(known < 0, 1.0, curve[known])
+
 
 def find_examination(pairs: TrainingPairs, given: Given) -> Examination:
     """Return the examination of the pairs' rows: as given, as in the pairs, or as the log says.
@@ -87,7 +93,7 @@ def find_validation_examination(
         known = _told_by(training)
     if known is None:
         return Examination(1.0 / (validation.position.astype(np.float64) + 1.0), "assumed")
-    bias = PositionBias.from_curve(_without_gaps(known.curve(training.position)))
+    bias = PositionBias.from_curve(known.filled_curve(training.position))
     return Examination(_applied(bias, validation), known.source)
 
 
@@ -126,12 +132,6 @@ def _blank(pairs: TrainingPairs) -> TrainingPairs:
 
 def _applied(bias: PositionBias, pairs: TrainingPairs) -> NDArray[np.float64]:
     return _checked(bias.apply(_blank(pairs)).examination)
-
-
-def _without_gaps(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fill positions that never occurred with the nearest one before, the first ones with 1."""
-    known = np.maximum.accumulate(np.where(np.isnan(curve), -1, np.arange(len(curve))))
-    return np.where(known < 0, 1.0, curve[known])
 
 
 def _checked(values: Any) -> NDArray[np.float64]:

@@ -11,13 +11,19 @@ import numpy as np
 
 from .. import __version__
 from ..datasets.position_bias import PositionBias
+from .choice import Choice
 from .model_files import Manifest
+from .pairwise import bias_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import lightgbm
+    import polars as pl
     from numpy.typing import NDArray
 
     from ..datasets.training_pairs import TrainingPairs
+    from ._blend import Member
 
 _LIBRARIES = ("lightgbm", "numpy", "polars", "scikit-learn")
 
@@ -34,6 +40,9 @@ class Fitted:
     executions_left_out: dict[str, int]
     examination: NDArray[np.float64] | None
     examination_source: str | None
+    pair_bias: pl.DataFrame | None
+    choice: Choice | None
+    members: Sequence[Member]
     validation_values: list[float]
     notes: list[str]
     training_report: dict[str, Any]
@@ -56,6 +65,7 @@ def manifest(ranker: Any) -> Manifest:
         parameters["examination"] = getattr(parameters["examination"], "examination_", None)
     if not isinstance(parameters["random_state"], int | np.integer):
         parameters["random_state"] = ranker.seed_
+    pair_bias = ranker.pair_bias_
     return Manifest(
         features=[str(name) for name in ranker.feature_names_in_],
         categories={name: list(values) for name, values in ranker.categories_.items()},
@@ -66,6 +76,8 @@ def manifest(ranker: Any) -> Manifest:
                 "mode": ranker.debias,
                 "examination": ranker.examination_,
                 "examination_source": ranker.examination_source_,
+                "pair_bias": None if pair_bias is None else pair_bias.to_dict(as_series=False),
+                "choice": None if ranker.choice_ is None else ranker.choice_.to_dict(),
                 "executions_left_out": ranker.executions_left_out_,
                 "validation_values": ranker.validation_values_,
             }
@@ -79,6 +91,7 @@ def manifest(ranker: Any) -> Manifest:
 def restored(booster: lightgbm.Booster, saved: Manifest) -> Fitted:
     """Return the fitted state that a manifest and a booster stand for."""
     curve = saved.debias["examination"]
+    pair_bias, choice = saved.debias["pair_bias"], saved.debias["choice"]
     return Fitted(
         booster=booster,
         feature_names_in=np.array(saved.features, dtype=object),
@@ -88,6 +101,9 @@ def restored(booster: lightgbm.Booster, saved: Manifest) -> Fitted:
         executions_left_out=saved.debias["executions_left_out"],
         examination=None if curve is None else np.array(curve, dtype=np.float64),
         examination_source=saved.debias["examination_source"],
+        pair_bias=None if pair_bias is None else bias_table(**pair_bias),
+        choice=None if choice is None else Choice.from_dict(choice),
+        members=(),
         validation_values=saved.debias["validation_values"],
         notes=saved.training_report["notes"],
         training_report=saved.training_report,

@@ -9,21 +9,27 @@ import numpy as np
 
 from ..errors import InvalidInputError
 from . import _training
-from ._examination import Examination, find_examination, find_validation_examination
+from ._auto import auto_lesson, click_model_lesson, judged_choice
+from ._examination import find_examination, find_validation_examination
 from ._feature_table import feature_matrix, refuse_infinite
 from ._fitted import Fitted, plain, training_period
+from ._lesson import Lesson
 from ._parameters import main_names, merged, seed_from, thread_count
 from ._progress import logger, progress_callback, warnings_logged
 from ._settings import check_settings, stopping_rounds
+from ._trainer import Trainer
 from .early_stopping import EarlyStopping, click_criterion, judged_criterion
+from .pairwise import OWN_PARAMETERS, train_pairwise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import lightgbm
+    import polars as pl
     from numpy.typing import NDArray
 
     from ..datasets.training_pairs import TrainingPairs
+    from ._examination import Examination
 
     Settings = Mapping[str, Any]
 
@@ -34,25 +40,57 @@ def fit(settings: Settings, pairs: TrainingPairs, validation: TrainingPairs | No
     check_settings(settings, pairs, validation, users)
     _training.check_pairs(pairs)
     refuse_infinite(pairs.X, pairs.feature_names)
-    data, examination = _training_data(settings, pairs, users)
-    params = lightgbm_parameters(settings, users, data, validated=validation is not None)
+    lesson = _lesson(settings, pairs, users)
+    params = lightgbm_parameters(settings, users, lesson, validated=validation is not None)
     notes: list[str] = []
-    watch = _Validation.prepare(settings, pairs, validation, users, examination, notes)
-    booster = _train(settings, params, data, pairs, watch)
+    watch = _Validation.prepare(settings, pairs, validation, users, lesson.examination, notes)
+    booster, pair_bias = _train(settings, params, lesson, pairs, watch)
     if not booster.feature_importance("split").any():
         notes.append(
-            f"no tree found a split: {len(data.y)} rows are too few for "
-            f"min_data_in_leaf={params['min_data_in_leaf']}, or features say nothing"
+            f"no tree found a split: {len(lesson.data.y)} rows are too few for "
+            f"min_data_in_leaf={params['min_data_in_leaf']}; every document gets one score"
         )
+    notes += _warnings(lesson)
     for note in notes:
         logger.warning("Ranker.fit: %s", note)
-    return _fitted(booster, params, pairs, data, examination, watch, notes)
+    return _fitted(booster, params, pairs, lesson, pair_bias, watch, notes)
+
+
+def _lesson(settings: Settings, pairs: TrainingPairs, users: Mapping[str, Any]) -> Lesson:
+    """Return the rows and labels to learn from, by the mode."""
+    mode = settings["debias"]
+    if mode not in ("none", "auto") and not pairs.has_positions:
+        msg = (
+            f"debias={mode!r}: needs the position of every document, and these pairs have none "
+            "(judged lists?); use debias='none'"
+        )
+        raise InvalidInputError(msg)
+    if mode == "auto" and not pairs.has_positions:
+        return Lesson(_training.session_data(pairs, position=False), choice=judged_choice())
+    if mode in ("auto", "click_model"):
+        plain_params = lightgbm_parameters(settings, users, None)
+        trainer = Trainer(plain_params, pairs.feature_names, list(pairs.categories))
+        given = {**settings, "label_gain": users.get("label_gain")}
+        lesson = auto_lesson if mode == "auto" else click_model_lesson
+        with warnings_logged():
+            return lesson(pairs, trainer, given, int(plain_params["seed"]))
+    if mode != "ips":
+        return Lesson(_training.session_data(pairs, position=mode != "none"))
+    examination = find_examination(pairs, settings["examination"])
+    data = _training.ips_data(
+        pairs,
+        examination.values,
+        clip=settings["clip"],
+        prior_exposure=settings["prior_exposure"],
+        label_gain=users.get("label_gain"),
+    )
+    return Lesson(data, examination=examination)
 
 
 def lightgbm_parameters(
     settings: Settings,
     users: Mapping[str, Any],
-    data: _training.TrainingData,
+    lesson: Lesson | None,
     *,
     validated: bool = False,
 ) -> dict[str, Any]:
@@ -70,37 +108,16 @@ def lightgbm_parameters(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    if data.label_gain is not None:
-        ours["label_gain"] = data.label_gain
+    if settings["debias"] == "pairwise":
+        ours |= OWN_PARAMETERS
+    if lesson is not None and lesson.data.label_gain is not None:
+        ours["label_gain"] = lesson.data.label_gain
         users = {name: value for name, value in users.items() if name != "label_gain"}
     if validated:
         ours["metric"] = "None"
     result = merged(ours, users)
     result.pop("early_stopping_round", None)
-    return result
-
-
-def _training_data(
-    settings: Settings, pairs: TrainingPairs, users: Mapping[str, Any]
-) -> tuple[_training.TrainingData, Examination | None]:
-    mode = settings["debias"]
-    if mode != "none" and not pairs.has_positions:
-        msg = (
-            f"debias={mode!r}: needs the position of every document, and these pairs have none "
-            "(judged lists?); use debias='none'"
-        )
-        raise InvalidInputError(msg)
-    if mode != "ips":
-        return _training.session_data(pairs, position=mode == "position"), None
-    examination = find_examination(pairs, settings["examination"])
-    data = _training.ips_data(
-        pairs,
-        examination.values,
-        clip=settings["clip"],
-        prior_exposure=settings["prior_exposure"],
-        label_gain=users.get("label_gain"),
-    )
-    return data, examination
+    return result if lesson is None else result | lesson.params
 
 
 @dataclass
@@ -135,6 +152,14 @@ class _Validation:
         )
 
 
+def _warnings(lesson: Lesson) -> list[str]:
+    """Return what a choice has to say aloud: that it falls back, and a curve it assumes."""
+    if lesson.choice is None:
+        return []
+    told = ("falls back", "positions never varied")
+    return [reason for reason in lesson.choice.reasons if reason.startswith(told)]
+
+
 def _with_positive(validation: TrainingPairs) -> TrainingPairs:
     """Return the executions that add to the criterion: those with a positive grade."""
     if not len(validation) or validation.y.max() <= 0:
@@ -165,23 +190,31 @@ def _criterion(
 def _train(
     settings: Settings,
     params: dict[str, Any],
-    data: _training.TrainingData,
+    lesson: Lesson,
     pairs: TrainingPairs,
     watch: _Validation | None,
-) -> lightgbm.Booster:
+) -> tuple[lightgbm.Booster, pl.DataFrame | None]:
     import lightgbm
 
-    given = dict(params)
+    given, data = dict(params), lesson.data
     train_set = _training.dataset(data, pairs.feature_names, list(pairs.categories))
     rounds = given["num_iterations"]
     options: dict[str, Any] = {}
+    pair_bias = lesson.pair_bias
     try:
         with warnings_logged(), progress_callback(settings["progress"], rounds) as callbacks:
             if watch is not None:
                 valid = lightgbm.Dataset(watch.X, watch.y, group=watch.group, reference=train_set)
                 options = {"valid_sets": [valid], "feval": watch.criterion}
                 callbacks.append(watch.stopping)
-            booster = lightgbm.train(given, train_set, callbacks=callbacks, **options)
+            options["callbacks"] = callbacks
+            if settings["debias"] == "pairwise":
+                clip = settings["clip"]
+                booster, pair_bias = train_pairwise(train_set, data, given, clip=clip, **options)
+            else:
+                booster = lightgbm.train(given, train_set, **options)
+    except InvalidInputError:
+        raise
     except (lightgbm.basic.LightGBMError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         msg = f"LightGBM refuses to train: {reason}; check params and the pairs"
@@ -189,19 +222,20 @@ def _train(
     if booster.num_model_per_iteration() != 1:
         msg = "params: the objective gives several scores a document; a ranker needs one"
         raise InvalidInputError(msg)
-    return booster
+    return booster, pair_bias
 
 
 def _fitted(
     booster: lightgbm.Booster,
     params: Mapping[str, Any],
     pairs: TrainingPairs,
-    data: _training.TrainingData,
-    examination: Examination | None,
+    lesson: Lesson,
+    pair_bias: pl.DataFrame | None,
     watch: _Validation | None,
     notes: list[str],
 ) -> Fitted:
     values = watch.stopping.values if watch is not None else []
+    data, examination = lesson.data, lesson.examination
     report = {
         "rows": len(pairs),
         "executions": pairs.n_executions,
@@ -222,6 +256,9 @@ def _fitted(
         executions_left_out=data.left_out,
         examination=None if examination is None else examination.curve(pairs.position),
         examination_source=None if examination is None else examination.source,
+        pair_bias=pair_bias,
+        choice=lesson.choice,
+        members=lesson.members,
         validation_values=values,
         notes=notes,
         training_report=plain(report),

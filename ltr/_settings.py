@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     Settings = Mapping[str, Any]
 
-MODES = ("position", "none", "ips")
+MODES = ("auto", "none", "position", "ips", "pairwise", "click_model")
+
+WITH_OWN_OBJECTIVES = frozenset({"auto", "pairwise", "click_model"})
 
 
 def check_settings(
@@ -25,11 +27,16 @@ def check_settings(
             msg = f"{name}: expected TrainingPairs (see load_pairs), got {type(value).__name__}"
             raise InvalidInputError(msg)
     check_mode(settings["debias"])
+    mode = settings["debias"]
+    if mode in WITH_OWN_OBJECTIVES and "objective" in users:
+        msg = f"params: 'objective' cannot be given with debias={mode!r}, which brings its own"
+        raise InvalidInputError(msg)
     for name in ("n_estimators", "num_leaves", "min_data_in_leaf", "truncation_level"):
         _check_number(name, settings[name], whole=True, low=0 if name == "min_data_in_leaf" else 1)
     _check_number("learning_rate", settings["learning_rate"], low=0, open_low=True)
     _check_number("clip", settings["clip"], low=0, high=1, open_low=True)
     _check_number("prior_exposure", settings["prior_exposure"], low=0)
+    _check_number("prior_strength", settings["prior_strength"], low=0)
     rounds = stopping_rounds(settings, users)
     if rounds is not None:
         _check_number("early_stopping_rounds", rounds, whole=True, low=1)

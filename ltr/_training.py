@@ -45,7 +45,7 @@ class TrainingData:
     X: NDArray[np.float32]
     y: NDArray[Any]
     group: NDArray[Any]
-    weight: NDArray[np.float32] | None = None
+    weight: NDArray[np.floating] | None = None
     position: NDArray[np.int32] | None = None
     label_gain: list[float] | None = None
     left_out: dict[str, int] = field(default_factory=dict)

@@ -11,13 +11,16 @@ from sklearn.base import BaseEstimator
 from ..errors import IntegrityError, InvalidInputError
 from . import _fitted, _fitting
 from ._documents import rank_dicts, rank_table
+from ._fall_back import production_scores, production_scores_of_dicts
 from ._feature_table import feature_matrix, is_table, refuse_infinite
 from ._parameters import main_names, thread_count
+from ._progress import logger
 from ._training import EXPECTED_SCORE
 from .evaluation import evaluate
 from .model_files import read_model, write_model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import lightgbm
@@ -25,8 +28,12 @@ if TYPE_CHECKING:
 
     from ..datasets.position_bias import PositionBias
     from ..datasets.training_pairs import TrainingPairs
+    from ._blend import Member
     from ._progress import Progress
+    from .choice import Choice
     from .evaluation import Report
+
+    Scores = NDArray[np.float32]
 
 _ROWS_PER_THREAD = 512
 
@@ -36,12 +43,21 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     Parameters
     ----------
-    debias : {"position", "none", "ips"}
-        How position bias is met. "none": lambdarank on the executions as they are. "position":
+    debias : {"auto", "none", "position", "ips", "pairwise", "click_model"}
+        How position bias is met. "auto": what the log speaks for. A click model chosen by held-out
+        likelihood, a pairwise and a joint model are blended by evidence, and one model is taught
+        the blend; `choice_` says what was chosen and why. Where the evidence does not speak for
+        the learnt model, documents are ranked by their document_score as far as it is given.
+        "none": lambdarank on the executions as they are. "position":
         LightGBM's own `position`, which learns a bias for every position along with the trees;
         needs positions. "ips": one row for every (query, document), labelled with its gains over
         its examination (see `rankloom.ltr.ips_relevance`); needs positions and an examination
-        curve, and refuses where the log cannot tell one.
+        curve, and refuses where the log cannot tell one. "pairwise": Unbiased LambdaMART, which
+        weighs every pair by ratios for the positions of both of its documents and learns them
+        along with the trees; needs positions. See `rankloom.ltr.pairwise`. "click_model": one row
+        for every (query, document), labelled with its expected gain when examined, as told by the
+        click model of the highest held-out likelihood and leaning on the document's features (see
+        `rankloom.ltr.relevance.posterior_relevance`); needs positions.
     n_estimators : int
         Trees.
     learning_rate : float
@@ -54,10 +70,14 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         Probability of examination at each position, relative to the first; beyond the array its
         last value holds. None: `pairs.examination` where it is set, else the log's own curve.
     clip : float
-        Smallest examination counted: no click weighs more than 1 / clip.
+        Smallest examination counted: no click weighs more than 1 / clip. For "pairwise": smallest
+        ratio counted.
     prior_exposure : float
-        For "ips": examined exposures without a click that every document starts with. It holds
-        down documents with little evidence; see `rankloom.ltr.ips_relevance`.
+        For "ips", "click_model" and "auto": examined exposures without a click that every document
+        starts with. It holds down documents with little evidence; see `rankloom.ltr.ips_relevance`.
+    prior_strength : float
+        For "click_model" and "auto": examined exposures by which a document leans on what its
+        features say of its relevance.
     early_stopping_rounds : int or None
         Stop when the debiased criterion on `validation` has not improved for so many rounds.
     n_jobs : int or None
@@ -66,7 +86,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     progress : bool or "auto"
         Whether to show a progress bar; "auto" shows it on a terminal only.
     params : dict or None
-        Any parameters of LightGBM, by any of their names. They win over those above.
+        Any parameters of LightGBM, by any of their names. They win over those above. "pairwise"
+        sets lambda_l2 to 1 unless it is given here.
 
     Attributes
     ----------
@@ -84,6 +105,15 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         Mean examination of each position that "ips" used.
     examination_source_ : str or None
         "given", "pairs" or "estimated" (for "ips"); None otherwise.
+    choice_ : Choice or None
+        For "auto" and "click_model": what was chosen, and on which evidence; print it.
+    members_ : sequence of Member
+        For "auto": the blend that the model was taught. Not saved: empty after `load`.
+    pair_bias_ : polars.DataFrame or None
+        For "pairwise" and "auto": the ratios by ``position``, relative to the first one.
+        ``clicked`` (t+) says how likely a relevant document is clicked there, so 0.5 means half as
+        often as at the top; ``unclicked`` (t-) how likely an irrelevant one is left. A pair counts
+        1 / (t+ t-). Null where no pair had such a document. None in other modes.
     validation_values_ : list of float
         The debiased criterion after each round; empty without validation.
     notes_ : list of str
@@ -107,7 +137,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
     def __init__(
         self,
-        debias: Literal["position", "none", "ips"] = "position",
+        debias: Literal["auto", "none", "position", "ips", "pairwise", "click_model"] = "auto",
         *,
         n_estimators: int = 150,
         learning_rate: float = 0.05,
@@ -117,6 +147,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         examination: ArrayLike | PositionBias | None = None,
         clip: float = 0.05,
         prior_exposure: float = 4.0,
+        prior_strength: float = 4.0,
         early_stopping_rounds: int | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.Generator | None = 0,
@@ -132,6 +163,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         self.examination = examination
         self.clip = clip
         self.prior_exposure = prior_exposure
+        self.prior_strength = prior_strength
         self.early_stopping_rounds = early_stopping_rounds
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -180,7 +212,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             If the ranker is not fitted, a feature is missing, or a value is infinite.
         """
         self._check_fitted()
-        return self._scores(feature_matrix(X, self._names, self.categories_))
+        matrix = feature_matrix(X, self._names, self.categories_)
+        return self._served(lambda: production_scores(X), lambda: self._scores(matrix))
 
     def rank(self, documents: Any) -> Any:
         """Return the documents best first, with their `score`.
@@ -206,11 +239,13 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """
         self._check_fitted()
         if is_table(documents):
-            return rank_table(documents, self._names, self.categories_, self._scores)
+            score = self._scores_or(lambda: production_scores(documents))
+            return rank_table(documents, self._names, self.categories_, score)
         if not isinstance(documents, list | tuple):
             msg = f"documents: expected a list of dicts or a table, got {type(documents).__name__}"
             raise InvalidInputError(msg)
-        return rank_dicts(documents, self._names, self.categories_, self._checked_scores)
+        score = self._scores_or(lambda: production_scores_of_dicts(documents))
+        return rank_dicts(documents, self._names, self.categories_, score)
 
     def evaluate(self, pairs: TrainingPairs, **options: Any) -> Report:
         """Compare with the baseline on held-out pairs; options as in `rankloom.ltr.evaluate`."""
@@ -298,9 +333,31 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     def _names(self) -> list[str]:
         return [str(name) for name in self.feature_names_in_]
 
-    def _checked_scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        refuse_infinite(matrix, self._names)
-        return self._scores(matrix)
+    def _scores_or(
+        self, production: Callable[[], Scores | None]
+    ) -> Callable[[NDArray[np.float32]], Scores]:
+        """Return what scores a matrix, after checking it."""
+
+        def score(matrix: NDArray[np.float32]) -> Scores:
+            refuse_infinite(matrix, self._names)
+            return self._served(production, lambda: self._scores(matrix))
+
+        return score
+
+    def _served(
+        self, production: Callable[[], Scores | None], learnt: Callable[[], Scores]
+    ) -> Scores:
+        """Return the learnt scores or, where the fit chose to fall back, production's if given."""
+        if self.choice_ is None or not self.choice_.fall_back:
+            return learnt()
+        found = production()
+        if found is None:
+            logger.warning(
+                "this ranker falls back to document_score (see choice_), which is not given for "
+                "every document: the learnt scores are returned"
+            )
+            return learnt()
+        return found
 
     def _scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         if not len(matrix):
@@ -328,6 +385,9 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     executions_left_out_: dict[str, int]
     examination_: NDArray[np.float64] | None
     examination_source_: str | None
+    pair_bias_: pl.DataFrame | None
+    choice_: Choice | None
+    members_: Sequence[Member]
     validation_values_: list[float]
     notes_: list[str]
     training_report_: dict[str, Any]

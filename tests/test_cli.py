@@ -12,7 +12,16 @@ import pytest
 
 from rankloom.cli import app, main
 
-COMMANDS = ["validate", "position-bias", "train", "evaluate", "rerank", "simulate", "demo"]
+COMMANDS = [
+    "validate",
+    "position-bias",
+    "train",
+    "evaluate",
+    "compare",
+    "rerank",
+    "simulate",
+    "demo",
+]
 RANKLOOM = Path(sys.executable).with_name("rankloom")
 
 

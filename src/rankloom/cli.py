@@ -1,7 +1,8 @@
 """The `rankloom` command: its commands, and how they end.
 
-Exit codes: 0 for success, 1 where `validate` found rows that break a rule, 2 for anything that the
-user can mend (one line on stderr that starts with ``error:``), 130 for an interrupt.
+Exit codes: 0 for success, 1 where `validate` found rows that break a rule or `compare` does not let
+a candidate pass, 2 for anything that the user can mend (one line on stderr that starts with
+``error:``), 130 for an interrupt.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from . import __version__
+from ._cli.compare import compare
 from ._cli.demo import demo
 from ._cli.evaluate import evaluate
 from ._cli.position_bias import position_bias
@@ -36,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (validate, position_bias, train, evaluate, rerank, simulate, demo):
+for command in (validate, position_bias, train, evaluate, compare, rerank, simulate, demo):
     app.command()(command)
 
 
@@ -59,7 +61,8 @@ def rankloom(
     """Turn stored search interactions into a position-debiased LightGBM reranker.
 
     A typical run: **validate** a log, look at its **position-bias**, **train** a
-    ranker on it, **evaluate** that on later interactions, **rerank** with it.
+    ranker on it, **evaluate** that on later interactions, **compare** it with
+    production, **rerank** with it.
     **demo** does all of this on simulated interactions.
     """
 

@@ -1,0 +1,117 @@
+"""What a fit chose, and on which evidence: the account behind ``ranker.choice_``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelEvidence:
+    """How well a click model foretells clicks that it was not fitted on.
+
+    Attributes
+    ----------
+    log_likelihood : float
+        Mean over held-out executions, each click given those above it; natural logarithm.
+    over_best_blind : float
+        That, minus the best account that knows positions and clicks above but no document.
+    standard_error : float
+        Of `over_best_blind`.
+    """
+
+    log_likelihood: float
+    over_best_blind: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Gain over production on held-out queries, estimated from the log.
+
+    Attributes
+    ----------
+    gain : float
+        In debiased DCG of an execution.
+    lower : float or None
+        One-sided 95 % bound; None where the log cannot tell it.
+    metric : str
+    """
+
+    gain: float
+    lower: float | None
+    metric: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What "auto" or "click_model" chose, and why.
+
+    Attributes
+    ----------
+    click_model : str or None
+        "pbm", "ubm" or "dbn"; None for lists that were judged and never shown.
+    members : dict of str to float
+        Weight of every member in the blend; they sum to 1.
+    evidence : dict of str to ModelEvidence
+        By click model.
+    identified : bool
+        Whether the examination curve is known: given, or told by documents that changed places.
+    examination_source : str or None
+        "given", "pairs", "estimated" or "assumed".
+    reliability : float or None
+        Share of the labels that rests on the documents' own clicks and not on their features,
+        exposure-weighted.
+    effective_exposures : float or None
+        ``(sum E)^2 / sum E^2``: documents of equal exposure that would tell as much.
+    bound : Bound or None
+    fall_back : bool
+        Whether documents are ranked by their document_score, where that is given, because the
+        evidence does not speak for the learnt model.
+    reasons : list of str
+        In the order in which they were decided.
+    """
+
+    click_model: str | None
+    members: dict[str, float]
+    evidence: dict[str, ModelEvidence] = field(default_factory=dict)
+    identified: bool = False
+    examination_source: str | None = None
+    reliability: float | None = None
+    effective_exposures: float | None = None
+    bound: Bound | None = None
+    fall_back: bool = False
+    reasons: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the choice as plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Choice:
+        """Return the choice that `to_dict` described."""
+        bound = values["bound"]
+        evidence = {name: ModelEvidence(**found) for name, found in values["evidence"].items()}
+        return cls(
+            **{
+                **values,
+                "evidence": evidence,
+                "bound": None if bound is None else Bound(**bound),
+            }
+        )
+
+    def __str__(self) -> str:
+        """Return the account: evidence, members, and the reasons."""
+        lines = []
+        if self.evidence:
+            lines.append("click model   held-out log-likelihood   over document-blind (s.e.)")
+            lines += [
+                f"{name:12}  {found.log_likelihood:23.4f}   "
+                f"{found.over_best_blind:+.4f} ({found.standard_error:.4f})"
+                for name, found in self.evidence.items()
+            ]
+        blend = ", ".join(f"{name} {weight:.2f}" for name, weight in self.members.items())
+        lines.append(f"members: {blend}")
+        if self.fall_back:
+            lines.append("ranks by document_score, where it is given")
+        return "\n".join([*lines, *self.reasons])
