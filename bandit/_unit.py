@@ -1,0 +1,66 @@
+"""The record of one unit of evidence: a document within an execution."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from ._decay import NO_TIME
+from ._ids import NO_ID
+
+UNIT: Final = np.dtype(
+    [
+        ("execution", np.uint64),
+        ("document", np.uint64),
+        ("user", np.uint64),
+        ("session", np.uint64),
+        ("time", np.int64),
+        ("arm_time", np.int64),
+        ("position", np.int32),
+        ("segment", np.int32),
+        ("scored", np.int32),
+        ("arm", np.int16),
+        ("plus", np.uint8),
+        ("minus", np.uint8),
+        ("flags", np.uint8),
+    ],
+    align=True,
+)
+"""Ids are `stable_ids`, `NO_ID` where unknown; segment, scored and arm are codes, -1 where none.
+
+``time`` is the first display, ``arm_time`` that of the earliest row that names a channel,
+``scored`` the row of the scores, ``plus`` and ``minus`` reward levels.
+"""
+
+SHOWN: Final = 1
+"""Flag: some row says that the document was shown, whatever came of it."""
+
+LIVE: Final = 2
+"""Flag: some row was observed as it happened, so it moves its session."""
+
+_MASK: Final = (1 << 64) - 1
+MULTIPLIER: Final = 0x9E3779B97F4A7C15
+
+
+class UnitRow(NamedTuple):
+    """What one row says of its unit, in the codes of the state that it is folded into."""
+
+    execution: int
+    document: int
+    user: int = NO_ID
+    session: int = NO_ID
+    time: int = NO_TIME
+    arm_time: int = NO_TIME
+    position: int = 0
+    segment: int = -1
+    arm: int = -1
+    plus: int = 0
+    minus: int = 0
+    flags: int = 0
+
+
+def place(execution: int, document: int) -> int:
+    """Return 64 mixed bits: the low ones say where to look for a unit, the high ones tag it."""
+    mixed = (execution * MULTIPLIER + document) & _MASK
+    return mixed ^ (mixed >> 32)

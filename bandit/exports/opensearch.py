@@ -1,0 +1,141 @@
+"""Fusion weights as an OpenSearch search: a hybrid query with its own search pipeline.
+
+Sources, as of OpenSearch 3.9: docs.opensearch.org, pages search-pipelines/normalization-processor,
+search-pipelines/score-ranker-processor, query-dsl/compound/hybrid, hybrid-search/pagination.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import InvalidInputError
+from .._channel_weights import checked_weights
+from ._carry_over import (
+    check_candidates,
+    check_counts,
+    check_expressible,
+    equal,
+    say_whether_weights_carry_over,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._normalise import FusionMethod
+
+MOST_QUERIES: Final = 5
+"""Clauses that a hybrid query may have."""
+
+
+def to_opensearch(
+    weights: Mapping[str, float],
+    queries: Mapping[str, Mapping[str, Any]],
+    *,
+    method: FusionMethod = "min_max",
+    learnt_with: FusionMethod = "min_max",
+    size: int = 10,
+    candidates: int = 100,
+    rank_constant: int = 60,
+) -> dict[str, Any]:
+    """Return the body of a search that fuses one query per channel with these weights.
+
+    Parameters
+    ----------
+    weights : mapping of feature_uri to float
+        Finite, at least 0, not all 0. OpenSearch takes weights that sum to 1, so each is divided by
+        the sum; their ratios stay.
+    queries : mapping of feature_uri to query
+        What each channel asks of OpenSearch, at most 5, such as ``{"match": ...}`` or
+        ``{"neural": ...}``; sent as they are.
+    method : {"min_max", "z_score", "rrf"}
+        "min_max" and "z_score" become a `normalization-processor` with the weighted arithmetic mean
+        (2.10 and 3.0 on), "rrf" a `score-ranker-processor` (weights: 3.1 on). OpenSearch
+        gives a found document at least 0.001, so that the lowest min-max score is not 0; its
+        z-scores are 0.001 for every document below the mean, which ties those within a channel.
+    learnt_with : {"min_max", "z_score", "distribution", "rrf"}
+        The method of the scores from which the weights were learnt.
+    size : int
+        Documents to return.
+    candidates : int
+        Documents that each channel contributes from each shard (`pagination_depth`, 2.19 on), at
+        least `size`.
+    rank_constant : int
+        For "rrf".
+
+    Returns
+    -------
+    dict
+        JSON-ready, for ``POST /<index>/_search``. Its ``search_pipeline`` holds for this search
+        only; to keep it, ``PUT /_search/pipeline/<name>`` with that part.
+
+    Warns
+    -----
+    CarryOverWarning
+        If the weights differ and `method` is not the one they were learnt with, or is "z_score".
+
+    Raises
+    ------
+    InvalidInputError
+        If a channel lacks a weight or a query, there are more than 5, a number is out of range, or
+        OpenSearch cannot express the method.
+
+    Examples
+    --------
+    >>> body = to_opensearch(
+    ...     {"text": 3.0, "image": 1.0},
+    ...     {"text": {"match": {"title": "red shoes"}},
+    ...      "image": {"knn": {"image": {"vector": [0.1, 0.9], "k": 100}}}},
+    ... )
+    >>> body["search_pipeline"]["phase_results_processors"][0]["normalization-processor"]
+    {'normalization': {'technique': 'min_max'}, 'combination': {'technique': 'arithmetic_mean', \
+'parameters': {'weights': [0.25, 0.75]}}}
+    >>> [list(query) for query in body["query"]["hybrid"]["queries"]]
+    [['knn'], ['match']]
+    """
+    check_expressible(method, ("min_max", "z_score", "rrf"), "OpenSearch")
+    check_candidates(candidates, size)
+    check_counts(rank_constant=rank_constant)
+    checked = checked_weights(weights, queries, "queries")
+    if len(checked) > MOST_QUERIES:
+        msg = (
+            f"queries: got {len(checked)}, but a hybrid query of OpenSearch takes at most "
+            f"{MOST_QUERIES}; leave out the channels of least weight, or fuse in your own service "
+            f"with rankloom.bandit.fuse"
+        )
+        raise InvalidInputError(msg)
+    say_whether_weights_carry_over(checked, method, learnt_with)
+    if method == "z_score" and not equal(checked):
+        warn("OpenSearch's z_score ties all documents of a channel that score below its mean")
+    hybrid = {"queries": [queries[uri] for uri in checked], "pagination_depth": candidates}
+    processor = _processor(method, _shares(checked), rank_constant)
+    return {
+        "size": size,
+        "query": {"hybrid": hybrid},
+        "search_pipeline": {"phase_results_processors": [processor]},
+    }
+
+
+def _shares(weights: Mapping[str, float]) -> list[float]:
+    """Divide by the sum; by the highest first, so that the sum is finite."""
+    highest = max(weights.values())
+    relative = [weight / highest for weight in weights.values()]
+    total = sum(relative)
+    return [each / total for each in relative]
+
+
+def _processor(method: FusionMethod, shares: list[float], rank_constant: int) -> dict[str, Any]:
+    parameters = {"weights": shares}
+    if method == "rrf":
+        combination = {
+            "technique": "rrf",
+            "rank_constant": rank_constant,
+            "parameters": parameters,
+        }
+        return {"score-ranker-processor": {"combination": combination}}
+    return {
+        "normalization-processor": {
+            "normalization": {"technique": method},
+            "combination": {"technique": "arithmetic_mean", "parameters": parameters},
+        }
+    }

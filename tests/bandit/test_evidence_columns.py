@@ -1,0 +1,225 @@
+"""Dictionary-encoded columns say the same as the rows they encode."""
+
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rankloom.bandit._columns import EventColumns
+from rankloom.bandit._ids import stable_ids
+from rankloom.bandit._names import Names
+from rankloom.bandit._unit import UnitRow
+from rankloom.bandit._units import Units
+from rankloom.bandit.evidence import Evidence
+from rankloom.errors import InvalidInputError
+
+ARMS = ["text", "image"]
+TYPE_SETS = [["impression"], ["impression", "click"], ["purchase"], ["zero_results"]]
+
+
+def make_columns(n=500, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    scores = rng.random((n, 2))
+    scores[rng.random((n, 2)) < 0.3] = np.nan
+    given = {
+        "execution": rng.integers(-1, 40, n),
+        "executions": [f"e{i}" for i in range(40)],
+        "document": rng.integers(0, 9, n),
+        "documents": [f"d{i}" for i in range(9)],
+        "types": rng.integers(0, 4, n),
+        "type_sets": TYPE_SETS,
+        "time": 1_700_000_000_000_000 + rng.integers(0, 10**13, n),
+        "position": rng.integers(0, 12, n),
+        "feature_uri": rng.integers(-1, 3, n),
+        "feature_uris": [*ARMS, "gone"],
+        "user": rng.integers(-1, 5, n),
+        "users": [f"u{i}" for i in range(5)],
+        "session": rng.integers(-1, 5, n),
+        "sessions": [f"s{i}" for i in range(5)],
+        "segment": rng.integers(-1, 2, n),
+        "segments": [("de",), ("fr",)],
+        "scores": scores,
+        "score_uris": ARMS,
+        "weights": rng.random((n, 2)),
+    }
+    return EventColumns(**{**given, **changes})
+
+
+def as_rows(columns):
+    """The rows that the columns encode, as a log would hold them."""
+
+    def named(names, code):
+        return None if code < 0 else names[code]
+
+    rows = []
+    for i in range(len(columns)):
+        row = {
+            "execution_id": named(columns.executions, columns.execution[i]),
+            "feature_id": columns.documents[columns.document[i]],
+            "interaction_type": TYPE_SETS[columns.types[i]],
+            "timestamp": pl.Series([columns.time[i]]).cast(pl.Datetime("us")).item().isoformat(),
+            "position": int(columns.position[i]),
+            "feature_uri": named(columns.feature_uris, columns.feature_uri[i]),
+            "user_id": named(columns.users, columns.user[i]),
+            "session_id": named(columns.sessions, columns.session[i]),
+        }
+        metadata = {}
+        if columns.segment[i] >= 0:
+            metadata["country"] = columns.segments[columns.segment[i]][0]
+        if columns.scores is not None:
+            found = {u: x for u, x in zip(ARMS, columns.scores[i], strict=True) if x == x}  # noqa: PLR0124
+            metadata["features"] = {uri: {"score": float(x)} for uri, x in found.items()}
+            weights = zip(ARMS, columns.weights[i].tolist(), strict=True)
+            metadata["fusion"] = {"weights": dict(weights)}
+        rows.append({**row, "metadata": metadata})
+    return rows
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_columns_dicts_and_live_events_give_the_same_bytes(seed):
+    columns = make_columns(200, seed)
+    states = [Evidence(ARMS, segment_by=["country"], source="s") for _ in range(4)]
+    reports = [states[0].update(columns), states[1].update(columns.interned())]
+    rows = as_rows(columns)
+    reports.append(states[2].update(rows))
+    for row in rows:
+        states[3].observe({**row, "occurred_at": row["timestamp"]})
+    assert reports[0] == reports[1] == reports[2]
+    data = states[0].to_bytes()
+    assert [state.to_bytes() == data for state in states] == [True] * 4
+
+
+def test_an_update_reports_what_became_of_every_row():
+    columns = make_columns()
+    evidence = Evidence(ARMS, segment_by=["country"])
+    report = evidence.update(columns)
+    listed = columns.types == 3
+    without = ~listed & (columns.execution < 0)
+    used = ~listed & ~without
+    assert report.list_level == listed.sum()
+    assert report.without_execution == without.sum()
+    assert report.rows_used == used.sum()
+    assert report.without_feature_uri == (used & (columns.feature_uri < 0)).sum()
+    assert report.unknown_feature_uri == (used & (columns.feature_uri == 2)).sum()
+    keys = {*zip(columns.execution[used].tolist(), columns.document[used].tolist(), strict=True)}
+    assert report.units_opened == len(keys)
+    again = evidence.update(columns)
+    assert (again.units_opened, again.rows_changing) == (0, 0)
+
+
+def test_unknown_times_are_counted():
+    moments = np.array(["2026-01-01", "NaT", "2026-01-03"], "datetime64[us]")
+    columns = make_columns(3, time=moments, types=np.zeros(3, int), execution=np.arange(3))
+    report = Evidence(ARMS, segment_by=["country"]).update(columns)
+    assert (report.without_time, report.rows_used) == (1, 2)
+
+
+def test_infinite_scores_are_missing_and_counted():
+    scores = np.array([[np.inf, 0.5], [0.25, -np.inf]])
+    columns = make_columns(
+        2,
+        scores=scores,
+        weights=None,
+        execution=np.array([0, 0]),
+        document=np.array([0, 1]),
+        types=np.zeros(2, int),
+    )
+    evidence = Evidence(ARMS, segment_by=["country"])
+    report = evidence.update(columns)
+    assert report.bad_scores == 2
+    assert np.isfinite(evidence.sums().A).all()
+    assert evidence.sums().A[0, 0, 0] > 0
+
+
+def test_one_table_of_scores_can_serve_many_rows():
+    dense = make_columns(100, seed=4)
+    rows = np.arange(100, dtype=np.int32)[::-1].copy()
+    sparse = make_columns(
+        100, seed=4, scores=dense.scores[::-1], weights=dense.weights[::-1], scored=rows
+    )
+    states = [Evidence(ARMS, segment_by=["country"], source="s") for _ in range(2)]
+    states[0].update(dense)
+    states[1].update(sparse)
+    assert states[0].to_bytes() == states[1].to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"document": np.full(500, 9)}, "document: expected codes from 0 to 8, got 9 to 9"),
+        ({"document": np.full(500, -1)}, "document: expected codes from 0"),
+        ({"execution": np.full(500, 40)}, "execution: expected codes from -1 to 39"),
+        ({"position": np.full(500, -1)}, "position: expected positions from 0"),
+        ({"position": np.zeros(499, int)}, "position: expected 500 whole numbers"),
+        ({"time": np.zeros(500)}, "time: expected 500 whole microseconds or datetime64"),
+        ({"time": np.full(500, 2**60)}, "time: expected microseconds since 1970"),
+        ({"scores": np.zeros((500, 3))}, r"scores: expected shape \(500, 2\)"),
+        ({"scores": None}, "give scores too"),
+        ({"user": np.full(500, 0.5)}, "user: expected 500 whole numbers"),
+    ],
+)
+def test_bad_columns_are_refused_by_name(changes, message):
+    with pytest.raises(InvalidInputError, match=message):
+        make_columns(**changes)
+
+
+def test_an_unknown_type_is_refused():
+    with pytest.raises(InvalidInputError, match="unknown type 'clik'"):
+        Evidence(ARMS).update(make_columns(type_sets=[["clik"], *TYPE_SETS[1:]]))
+
+
+def test_impressions_beside_columns_are_refused():
+    with pytest.raises(InvalidInputError, match="impressions: columns hold"):
+        Evidence(ARMS).update(make_columns(), impressions=[])
+
+
+def test_the_index_finds_every_unit_however_it_grew():
+    """The compiled fold and the plain one enter units into the same table."""
+    units = Units(Names(ARMS), Names())
+    ids = stable_ids([f"x{i}" for i in range(3_000)]).tolist()
+    for execution in ids:
+        units.fold_one(UnitRow(execution, 7, time=1))
+    assert [units.find(execution, 7) for execution in ids] == list(range(3_000))
+    assert units.find(ids[0], 8) == -1
+    grown = Evidence(ARMS, segment_by=["country"], source="s")
+    columns = make_columns(5_000, executions=[f"e{i}" for i in range(40)])
+    for _ in range(2):
+        grown.update(columns)
+    records = grown._state.units.records
+    found = [grown._state.units.find(int(r["execution"]), int(r["document"])) for r in records]
+    assert found == list(range(len(records)))
+
+
+def test_services_that_observe_and_read_load_no_engine():
+    """A retriever service folds live events and reads sums; only `update` compiles."""
+    code = """if True:
+        import sys
+        from rankloom.bandit.evidence import Evidence
+        evidence = Evidence(["text"], segment_by=["country"])
+        for i in range(300):
+            evidence.observe({"execution_id": "e", "feature_id": f"d{i}", "position": i,
+                "interaction_type": ["impression"], "feature_uri": "text", "session_id": "s",
+                "metadata": {"country": "de"}})
+        evidence = Evidence.from_bytes(evidence.to_bytes())
+        assert evidence.sums().N[0, 0] > 6
+        assert evidence.session_sums("s", contexts=[()]).own.N[0, 0] > 6
+        evidence.compact(2**50)
+        evidence.unit_rows()
+        heavy = {"polars", "numba", "scipy", "pyarrow", "pandas", "lightgbm"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_files_and_tables_are_read_as_dicts_are(tmp_path):
+    rows = [row for row in as_rows(make_columns(80)) if row["execution_id"]]
+    path = tmp_path / "log.jsonl"
+    pl.DataFrame(rows, infer_schema_length=None).write_ndjson(path)
+    states = [Evidence(ARMS, segment_by=["country"], source="s") for _ in range(2)]
+    assert states[0].update(path) == states[1].update(rows)
+    assert states[0].to_bytes() == states[1].to_bytes()
