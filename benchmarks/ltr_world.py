@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from protocol_a import SHOWN, TEST, TRAIN, load_parts, log_of, one_ranker, weak_rankers
 
+from rankloom.datasets import load_letor
 from rankloom.ltr import Ranker
 from rankloom.ltr.metrics import ndcg
 
@@ -19,12 +20,21 @@ if TYPE_CHECKING:
     from rankloom.datasets import TrainingPairs
 
 ROUNDS, LEAVES, RATE = 150, 15, 0.05
+EXAMPLE_WIDTH = 301
 TRUTH = 1 / np.arange(1, SHOWN + 1)
 COLUMNS = {
-    "pbm": ("pbm", "weak3"),
-    "trust": ("trust", "weak3"),
-    "cascade": ("cascade", "weak3"),
-    "pbm rrf": ("pbm", "rrf"),
+    "mq2007agg": {
+        "pbm": ("pbm", "weak3"),
+        "trust": ("trust", "weak3"),
+        "cascade": ("cascade", "weak3"),
+        "pbm rrf": ("pbm", "rrf"),
+    },
+    "lambdarank_example": {
+        "pbm": ("pbm", "weak3"),
+        "trust": ("trust", "weak3"),
+        "cascade": ("cascade", "weak3"),
+        "pbm one ranker": ("pbm", "weak1"),
+    },
 }
 
 
@@ -77,19 +87,28 @@ class World:
 
 def make_world(options: argparse.Namespace, column: str, seed: int) -> World:
     """Simulate one log."""
-    click_model, logger = COLUMNS[column]
-    parts = (TEST, TRAIN) if options.swap else (TRAIN, TEST)
-    judged, test = (load_parts(options.data, found) for found in parts)
-    both = load_parts(options.data, (*parts[0], *parts[1]))
-    everything = one_ranker(both) if logger == "rrf" else None
-    if everything is None:
+    click_model, logger = COLUMNS[options.set][column]
+    judged, test = _judged_lists(options)
+    if logger == "rrf":
+        train_scores, test_scores = one_ranker(judged), one_ranker(test)
+    else:
         # The rankers learn from training queries, and score the test queries for reference.
         scores = weak_rankers(judged, seed, also=test)
+        scores = scores[:, :1] if logger == "weak1" else scores
         train_scores, test_scores = scores[: len(judged)], scores[len(judged) :]
-    else:
-        train_scores, test_scores = everything[: len(judged)], everything[len(judged) :]
     pairs = log_of(judged, train_scores, options.sessions, seed, click_model=click_model)
     return World(pairs, judged, test, test_scores, seed, options.threads)
+
+
+def _judged_lists(options: argparse.Namespace) -> tuple[TrainingPairs, TrainingPairs]:
+    """Return the judged lists to train and to test on."""
+    if options.set == "mq2007agg":
+        parts = (TEST, TRAIN) if options.swap else (TRAIN, TEST)
+        return load_parts(options.data, parts[0]), load_parts(options.data, parts[1])
+    names = ("rank.test", "rank.train") if options.swap else ("rank.train", "rank.test")
+    folder = options.data / "lambdarank_example"
+    train, test = (load_letor(folder / f"{name}.gz", features=EXAMPLE_WIDTH) for name in names)
+    return train, test
 
 
 def mean_ndcg(test: TrainingPairs, scores: NDArray[Any]) -> float:

@@ -101,7 +101,10 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102, 103, 104])
-    parser.add_argument("--columns", nargs="*", choices=COLUMNS, default=list(COLUMNS))
+    parser.set_defaults(set="mq2007agg", swap=False)
+    parser.add_argument(
+        "--columns", nargs="*", choices=COLUMNS["mq2007agg"], default=list(COLUMNS["mq2007agg"])
+    )
     parser.add_argument("--swap", action="store_true", help="train on A4-A5, test on A1-A3")
     parser.add_argument("--rounds", type=int, default=7, help="of timing; 0 leaves it out")
     parser.add_argument("--out", type=Path)

@@ -253,18 +253,23 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA)
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[100, 101, 102, 103, 104])
-    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--set", choices=COLUMNS, default="mq2007agg", help="judged lists")
+    parser.add_argument("--columns", nargs="+", help="click models and loggers; all by default")
     parser.add_argument("--swap", action="store_true", help="train on A4-A5, test on A1-A3")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    if not (options.data / "mq2007agg").is_dir():
-        parser.exit(2, f"no mq2007agg in {options.data}; give --data DIR\n")
+    if not (options.data / options.set).is_dir():
+        parser.exit(2, f"no {options.set} in {options.data}; give --data DIR\n")
+    columns = COLUMNS[options.set] if options.columns is None else options.columns
+    if not set(columns) <= set(COLUMNS[options.set]):
+        parser.exit(2, f"--columns: expected some of {list(COLUMNS[options.set])}\n")
     about = {**versions(), "xgboost": xgboost.__version__, "threads": str(options.threads)}
     print(", ".join(f"{name} {version}" for name, version in about.items()))
-    print(f"{options.sessions:,} sessions; test on {'A1-A3' if options.swap else 'A4-A5'}")
+    swapped = ", train and test swapped" if options.swap else ""
+    print(f"{options.set}, {options.sessions:,} sessions{swapped}")
     results = {}
-    for column in options.columns:
+    for column in columns:
         results[column] = [run(make_world(options, column, seed)) for seed in options.seeds]
         show(column, results[column])
     verdicts = judge(results, options.sessions)

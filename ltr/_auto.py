@@ -218,14 +218,15 @@ def _train_pairwise(log: _Log) -> tuple[lightgbm.Booster, pl.DataFrame]:
 
 
 def _weights(choice: Choice, boosters: Mapping[str, lightgbm.Booster]) -> dict[str, float]:
-    """Weigh the click model by how much of its labels rests on clicks; the others by one each."""
+    """Weigh the models of clicks on documents by how much they have to go by; pairwise is 1."""
     reliability = choice.reliability or 0.0
     told = choice.identified or choice.click_model == "dbn"
     raw = dict.fromkeys(boosters, 1.0)
     raw[CLICK_MODEL] = (2.0 if told else 1.0) * reliability
+    raw[JOINT] = min(1.0, 2.0 * reliability)
     choice.reasons.append(
-        f"{reliability:.0%} of the labels rests on documents' own clicks, so the click model "
-        f"weighs {raw[CLICK_MODEL]:.2f} to 1 of each other member"
+        f"{reliability:.0%} of the labels rests on documents' own clicks: the click model weighs "
+        f"{raw[CLICK_MODEL]:.2f} and the joint model {raw[JOINT]:.2f} to 1 of the pairwise one"
     )
     total = sum(raw.values())
     return {name: weight / total for name, weight in raw.items()}
