@@ -17,14 +17,22 @@ from ._blend import blended, members_of
 from ._examination import Examination, find_examination
 from ._fall_back import gain_over_production
 from ._lesson import Lesson
-from ._training import EQUAL_GRADES, TrainingData, session_data
-from .choice import Choice
+from ._training import TrainingData, document_data, session_data
+from .choice import CURVE_UNKNOWN, FALLS_BACK, Choice
 from .click_evidence import held_out_evidence, speaks_for_documents
-from .click_readings import Documents, Reading, documents_of, read_dbn, read_pbm, read_ubm
+from .click_readings import (
+    Documents,
+    Reading,
+    documents_of,
+    group_sizes,
+    read_dbn,
+    read_pbm,
+    read_ubm,
+)
 from .feature_prior import gain_per_click, relevance_from_features
 from .joint_model import train_joint
 from .pairwise import OWN_PARAMETERS, train_pairwise
-from .relevance import grade_gains, level_gains, posterior_relevance, soft_labels
+from .relevance import grade_gains, posterior_relevance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +93,7 @@ def click_model_lesson(
     log = _Log.read(pairs, trainer, settings)
     choice, reading = _choose(log, seed)
     labels, choice = _labels(log, reading, choice)
-    data = _ranking_data(log, labels)
+    data = document_data(log.X, labels, log.documents.group)
     choice = replace(choice, members={CLICK_MODEL: 1.0})
     return Lesson(data, examination=log.examination, choice=choice)
 
@@ -97,7 +105,7 @@ def auto_lesson(
     log = _Log.read(pairs, trainer, settings)
     choice, reading = _choose(log, seed)
     labels, choice = _labels(log, reading, choice)
-    data = _ranking_data(log, labels)
+    data = document_data(log.X, labels, log.documents.group)
     choice = _decide_fall_back(log, reading, choice, seed)
     boosters, pair_bias = {CLICK_MODEL: trainer.rank(data)}, None
     try:
@@ -144,13 +152,14 @@ def _choose(log: _Log, seed: int) -> tuple[Choice, Reading]:
     )
     if not log.identified:
         choice.reasons.append(
-            "positions never varied enough to tell the examination curve from the log: "
-            "1 / (position + 1) is assumed; give examination= to have another"
+            f"{CURVE_UNKNOWN} (positions hardly varied, or none was first): 1 / (position + 1) is "
+            "assumed; give examination= to have another"
         )
-    if clicks < FEWEST_CLICKS:
+    enough = clicks >= FEWEST_CLICKS
+    evidence = held_out_evidence(log.pairs, log.curve, log.prior, seed) if enough else {}
+    if not evidence:
         choice.reasons.append(f"{clicks} clicks are too few to compare click models: pbm is taken")
         return choice, _read(log, "pbm")
-    evidence = held_out_evidence(log.pairs, log.curve, log.prior, seed)
     best = max(evidence, key=lambda name: evidence[name].log_likelihood)
     choice.reasons.append(f"{best} foretells held-out clicks best")
     return replace(choice, click_model=best, evidence=evidence), _read(log, best)
@@ -183,35 +192,16 @@ def _relevance(log: _Log, reading: Reading, chosen: NDArray[np.bool_]) -> tuple[
     strength, caution = log.settings["prior_strength"], log.settings["prior_exposure"]
     prior = relevance_from_features(log.trainer, X, clicks, exposure)(X)
     found = posterior_relevance(clicks, exposure, prior, strength=strength, caution=caution)
-    reliability = np.average(exposure / (exposure + strength + caution), weights=exposure)
+    evidence = np.maximum(exposure + strength + caution, np.finfo(np.float32).tiny)
+    reliability = np.average(exposure / evidence, weights=exposure)
     return found * gain_per_click(log.trainer, X, clicks, gains), float(reliability)
-
-
-def _ranking_data(log: _Log, relevance: Floats) -> TrainingData:
-    labels = soft_labels(relevance)
-    group = log.documents.group
-    starts = np.cumsum(group) - group
-    differs = np.maximum.reduceat(labels, starts) > np.minimum.reduceat(labels, starts)
-    if not differs.any():
-        msg = "pairs: no query has two documents of different relevance, so there is no pair"
-        raise InvalidInputError(msg)
-    rows = np.repeat(differs, group)
-    alike = int((~differs).sum())
-    return TrainingData(
-        X=log.X[rows],
-        y=labels[rows],
-        group=group[differs],
-        label_gain=level_gains(),
-        left_out={EQUAL_GRADES: alike} if alike else {},
-    )
 
 
 def _train_pairwise(log: _Log) -> tuple[lightgbm.Booster, pl.DataFrame]:
     """Train on sessions; a leaf holds as many documents as elsewhere, each repeated."""
     data = session_data(log.pairs, position=True)
-    params = dict(log.trainer.params)
     repeated = len(data.y) / len(log.documents)
-    leaf = int(params["min_data_in_leaf"] * max(repeated, 1.0))
+    leaf = int(log.trainer.params["min_data_in_leaf"] * max(repeated, 1.0))
     trainer = log.trainer.setting(min_data_in_leaf=leaf).default(**OWN_PARAMETERS)
     train_set = trainer.dataset(data)
     return train_pairwise(train_set, data, trainer.params, clip=log.settings["clip"])
@@ -235,28 +225,30 @@ def _weights(choice: Choice, boosters: Mapping[str, lightgbm.Booster]) -> dict[s
 def _decide_fall_back(log: _Log, reading: Reading, choice: Choice, seed: int) -> Choice:
     """Return the choice with the bound over production and what follows from the evidence."""
     if not choice.evidence:
-        choice.reasons.append("falls back: too few clicks to tell anything of documents")
+        choice.reasons.append(f"{FALLS_BACK}: too few clicks to tell anything of documents")
         return replace(choice, fall_back=True)
     best = choice.evidence[choice.click_model or "pbm"]
     if not speaks_for_documents(best):
         choice.reasons.append(
-            "falls back: knowing the documents does not foretell clicks better than knowing "
+            f"{FALLS_BACK}: knowing the documents does not foretell clicks better than knowing "
             f"positions and clicks above ({best.over_best_blind:+.4f}, s.e. "
             f"{best.standard_error:.4f})"
         )
         return replace(choice, fall_back=True)
 
-    def learnt(chosen: NDArray[np.bool_]) -> Any:
-        part = replace(log, X=log.X[chosen], documents=_only(log.documents, chosen))
+    def scores_of_others(chosen: NDArray[np.bool_]) -> Floats:
         labels, _ = _relevance(log, reading, chosen)
-        return log.trainer.rank(_ranking_data(part, labels))
+        group = group_sizes(log.documents.query[chosen])
+        booster = log.trainer.rank(document_data(log.X[chosen], labels, group))
+        return log.trainer.predict(booster, log.X[~chosen])
 
-    bound = gain_over_production(
-        log.pairs, log.documents, log.curve, learnt, log.trainer.predict, seed
-    )
+    try:
+        bound = gain_over_production(log.pairs, log.documents, log.curve, scores_of_others, seed)
+    except InvalidInputError:  # half of the queries teach nothing
+        bound = None
     if bound is None or bound.lower is None or bound.lower <= 0:
         choice.reasons.append(
-            "falls back: the log does not show that the learnt order beats production's on "
+            f"{FALLS_BACK}: the log does not show that the learnt order beats production's on "
             "held-out queries"
         )
         return replace(choice, bound=bound, fall_back=True)
@@ -266,7 +258,3 @@ def _decide_fall_back(log: _Log, reading: Reading, choice: Choice, seed: int) ->
         f"{assumed}"
     )
     return replace(choice, bound=bound)
-
-
-def _only(documents: Documents, chosen: NDArray[np.bool_]) -> Documents:
-    return replace(documents, row=documents.row[chosen], query=documents.query[chosen])

@@ -14,7 +14,6 @@ from .choice import Bound
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import lightgbm
     from numpy.typing import NDArray
 
     from .click_readings import Documents
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _SCORE = "document_score"
+_LARGEST = np.finfo(np.float32).max
 
 FOLDS = 2
 FEWEST_QUERIES = 20
@@ -33,8 +33,7 @@ def gain_over_production(
     pairs: TrainingPairs,
     documents: Documents,
     curve: Floats,
-    learnt: Callable[[NDArray[np.bool_]], lightgbm.Booster],
-    predict: Callable[[Any, NDArray[np.float32]], Floats],
+    scores_of_others: Callable[[NDArray[np.bool_]], Floats],
     seed: int,
 ) -> Bound | None:
     """Estimate the gain of models over the logged order, on queries that they did not see.
@@ -47,10 +46,8 @@ def gain_over_production(
     documents : Documents
     curve : ndarray of float64, shape (positions,)
         Examination by position.
-    learnt : callable
-        Mask over the documents -> a model trained on these.
-    predict : callable
-        Model, features -> scores.
+    scores_of_others : callable
+        Mask over the documents -> scores of all others by a model trained on these.
     seed : int
 
     Returns
@@ -65,14 +62,12 @@ def gain_over_production(
         return None
     fold = np.random.default_rng(seed).permutation(len(queries)) % FOLDS
     of_document = fold[number]
-    of_row = of_document[documents.of_row]
-    scores = np.empty(len(pairs))
+    scores = np.empty(len(documents))
     for here in range(FOLDS):
-        rows = of_row == here
-        scores[rows] = predict(learnt(of_document != here), pairs.X[rows])
+        scores[of_document == here] = scores_of_others(of_document != here)
     report = evaluate_from_logs(
         pairs,
-        scores,
+        scores[documents.of_row],
         examination=curve,
         pool="execution",
         clips=(),
@@ -111,4 +106,4 @@ def _from_values(values: Sequence[Any]) -> NDArray[np.float32] | None:
 
 
 def _if_complete(scores: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    return scores.astype(np.float32) if np.isfinite(scores).all() else None
+    return scores.astype(np.float32) if (np.abs(scores) <= _LARGEST).all() else None

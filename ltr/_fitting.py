@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, RankloomError
 from . import _training
 from ._auto import auto_lesson, click_model_lesson, judged_choice
 from ._examination import find_examination, find_validation_examination
@@ -18,11 +19,12 @@ from ._parameters import main_names, merged, seed_from, thread_count
 from ._progress import logger, progress_callback, warnings_logged
 from ._settings import check_settings, stopping_rounds
 from ._trainer import Trainer
+from .choice import CURVE_UNKNOWN, FALLS_BACK
 from .early_stopping import EarlyStopping, click_criterion, judged_criterion
 from .pairwise import OWN_PARAMETERS, train_pairwise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import lightgbm
     import polars as pl
@@ -38,6 +40,8 @@ def fit(settings: Settings, pairs: TrainingPairs, validation: TrainingPairs | No
     """Train; see `Ranker.fit`."""
     users = main_names(settings["params"])
     check_settings(settings, pairs, validation, users)
+    seed = seed_from(users.get("seed", settings["random_state"]))  # once: a generator moves on
+    settings = {**settings, "random_state": seed}
     _training.check_pairs(pairs)
     refuse_infinite(pairs.X, pairs.feature_names)
     lesson = _lesson(settings, pairs, users)
@@ -72,8 +76,8 @@ def _lesson(settings: Settings, pairs: TrainingPairs, users: Mapping[str, Any]) 
         trainer = Trainer(plain_params, pairs.feature_names, list(pairs.categories))
         given = {**settings, "label_gain": users.get("label_gain")}
         lesson = auto_lesson if mode == "auto" else click_model_lesson
-        with warnings_logged():
-            return lesson(pairs, trainer, given, int(plain_params["seed"]))
+        with warnings_logged(), _refusals():
+            return lesson(pairs, trainer, given, settings["random_state"])
     if mode != "ips":
         return Lesson(_training.session_data(pairs, position=mode != "none"))
     examination = find_examination(pairs, settings["examination"])
@@ -103,7 +107,7 @@ def lightgbm_parameters(
         "min_data_in_leaf": settings["min_data_in_leaf"],
         "lambdarank_truncation_level": settings["truncation_level"],
         "num_threads": thread_count(settings["n_jobs"]),
-        "seed": seed_from(settings["random_state"]) if "seed" not in users else None,
+        "seed": settings["random_state"],
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
@@ -156,8 +160,8 @@ def _warnings(lesson: Lesson) -> list[str]:
     """Return what a choice has to say aloud: that it falls back, and a curve it assumes."""
     if lesson.choice is None:
         return []
-    told = ("falls back", "positions never varied")
-    return [reason for reason in lesson.choice.reasons if reason.startswith(told)]
+    aloud = (FALLS_BACK, CURVE_UNKNOWN)
+    return [reason for reason in lesson.choice.reasons if reason.startswith(aloud)]
 
 
 def _with_positive(validation: TrainingPairs) -> TrainingPairs:
@@ -201,28 +205,37 @@ def _train(
     rounds = given["num_iterations"]
     options: dict[str, Any] = {}
     pair_bias = lesson.pair_bias
+    shown = progress_callback(settings["progress"], rounds)
+    with _refusals(), warnings_logged(), shown as callbacks:
+        if watch is not None:
+            valid = lightgbm.Dataset(watch.X, watch.y, group=watch.group, reference=train_set)
+            options = {"valid_sets": [valid], "feval": watch.criterion}
+            callbacks.append(watch.stopping)
+        options["callbacks"] = callbacks
+        if settings["debias"] == "pairwise":
+            clip = settings["clip"]
+            booster, pair_bias = train_pairwise(train_set, data, given, clip=clip, **options)
+        else:
+            booster = lightgbm.train(given, train_set, **options)
+    if booster.num_model_per_iteration() != 1:
+        msg = "params: the objective gives several scores a document; a ranker needs one"
+        raise InvalidInputError(msg)
+    return booster, pair_bias
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise what LightGBM objects to as an error of the caller's."""
+    import lightgbm
+
     try:
-        with warnings_logged(), progress_callback(settings["progress"], rounds) as callbacks:
-            if watch is not None:
-                valid = lightgbm.Dataset(watch.X, watch.y, group=watch.group, reference=train_set)
-                options = {"valid_sets": [valid], "feval": watch.criterion}
-                callbacks.append(watch.stopping)
-            options["callbacks"] = callbacks
-            if settings["debias"] == "pairwise":
-                clip = settings["clip"]
-                booster, pair_bias = train_pairwise(train_set, data, given, clip=clip, **options)
-            else:
-                booster = lightgbm.train(given, train_set, **options)
-    except InvalidInputError:
+        yield
+    except RankloomError:
         raise
     except (lightgbm.basic.LightGBMError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         msg = f"LightGBM refuses to train: {reason}; check params and the pairs"
         raise InvalidInputError(msg) from error
-    if booster.num_model_per_iteration() != 1:
-        msg = "params: the objective gives several scores a document; a ranker needs one"
-        raise InvalidInputError(msg)
-    return booster, pair_bias
 
 
 def _fitted(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._training import TrainingData, dataset
+from ._training import TrainingData, can_split, dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,11 +82,13 @@ class Trainer:
         import lightgbm
 
         params = {name: value for name, value in self.params.items() if name not in LAMBDARANK_ONLY}
-        params |= {"objective": objective, "metric": "None"}
+        params["metric"] = "None"
         labels = np.zeros(len(X)) if y is None else y
         one_list = np.array([len(X)])  # these objectives know no lists
-        data = TrainingData(X, labels, group=one_list, weight=weight)
-        return lightgbm.train(params, self.dataset(data))
+        train_set = self.dataset(TrainingData(X, labels, group=one_list, weight=weight))
+        if callable(objective) and not can_split(train_set, params):
+            objective = "regression"  # of zeros: every score is 0
+        return lightgbm.train({**params, "objective": objective}, train_set)
 
     def predict(self, booster: lightgbm.Booster, X: NDArray[np.float32]) -> Floats:
         """Return raw scores."""

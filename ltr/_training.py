@@ -16,7 +16,7 @@ from ..errors import InvalidInputError, NoExposuresError
 from .relevance import ips_relevance, level_gains, soft_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import lightgbm
     from numpy.typing import NDArray
@@ -81,6 +81,9 @@ def check_pairs(pairs: TrainingPairs) -> None:
         raise InvalidInputError(msg)
     if pairs.X.shape[1] == 0:
         msg = "pairs: there is no feature; give load_pairs a features table or builtin_features"
+        raise InvalidInputError(msg)
+    if not pairs.weight.any():
+        msg = "pairs.weight: every weight is 0, so no execution counts; give a longer half_life"
         raise InvalidInputError(msg)
     _check_names(pairs.feature_names)
     _check_grades(pairs)
@@ -176,22 +179,37 @@ def ips_data(
     found = ips_relevance(
         pairs, examination, clip=clip, prior_exposure=prior_exposure, label_gain=label_gain
     )
-    labels = soft_labels(found.relevance)
-    starts = np.cumsum(found.group) - found.group
-    high = np.maximum.reduceat(labels, starts)
-    differs = high > np.minimum.reduceat(labels, starts)
+    return document_data(pairs.X[found.row], found.relevance, found.group)
+
+
+def document_data(
+    X: NDArray[np.float32], relevance: NDArray[np.float64], group: NDArray[np.int64]
+) -> TrainingData:
+    """Return documents with soft labels, without the queries whose documents are all alike."""
+    labels = soft_labels(relevance)
+    starts = np.cumsum(group) - group
+    differs = np.maximum.reduceat(labels, starts) > np.minimum.reduceat(labels, starts)
     if not differs.any():
         msg = "pairs: no query has two documents of different relevance, so there is no pair"
         raise InvalidInputError(msg)
-    rows = np.repeat(differs, found.group)
+    rows = np.repeat(differs, group)
     alike = int((~differs).sum())
     return TrainingData(
-        X=np.ascontiguousarray(pairs.X[found.row[rows]]),
+        X=np.ascontiguousarray(X[rows]),
         y=labels[rows],
-        group=found.group[differs],
+        group=group[differs],
         label_gain=level_gains(),
         left_out={EQUAL_GRADES: alike} if alike else {},
     )
+
+
+def can_split(train_set: lightgbm.Dataset, params: Mapping[str, Any]) -> bool:
+    """Whether a feature has two bins: without one, LightGBM fails under objectives of our own.
+
+    Builds the dataset, with these parameters.
+    """
+    built = train_set._update_params(dict(params)).construct()  # noqa: SLF001 - as its train does
+    return any(built.feature_num_bin(i) > 1 for i in range(built.num_feature()))
 
 
 def dataset(

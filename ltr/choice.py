@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+CURVE_UNKNOWN = "the log cannot tell the examination curve"
+FALLS_BACK = "falls back"
+"""How the reasons begin that a user has to hear of without asking."""
+
 
 @dataclass(frozen=True)
 class ModelEvidence:

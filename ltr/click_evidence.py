@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Prior = Callable[[NDArray[np.float32], Floats, Floats], Told]
 
 HELD_OUT = 0.3
+FEWEST_HELD_OUT = 5
 MOST_EXECUTIONS = 100_000
 ONE_SIDED = 1.645
 
@@ -33,7 +34,7 @@ _STRENGTHS = (4.0, 32.0)
 def held_out_evidence(
     pairs: TrainingPairs, curve: Floats, prior: Prior, seed: int
 ) -> dict[str, ModelEvidence]:
-    """Return the evidence for every click model.
+    """Return the evidence for every click model; nothing where there are too few executions.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def held_out_evidence(
     better of the two is what a model has to beat.
     """
     known, held = _halves(pairs, seed)
+    if held.n_executions < FEWEST_HELD_OUT or not _tells(known):
+        return {}
     documents, counts = documents_of(known)
     place = counts.find(held)
     seen = place >= 0
@@ -111,6 +114,12 @@ def _halves(pairs: TrainingPairs, seed: int) -> tuple[TrainingPairs, TrainingPai
     chosen = generator.permutation(pairs.n_executions)[:MOST_EXECUTIONS]
     cut = max(1, round(len(chosen) * (1 - HELD_OUT)))
     return pairs.take(np.sort(chosen[:cut])), pairs.take(np.sort(chosen[cut:]))
+
+
+def _tells(known: TrainingPairs) -> bool:
+    """Whether something was clicked and something was not."""
+    counted = known.clicked[known.weight > 0]
+    return bool(counted.any() and not counted.all())
 
 
 def _best_blind(known: TrainingPairs, held: TrainingPairs) -> Floats:

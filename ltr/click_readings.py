@@ -59,8 +59,7 @@ class Documents:
     @property
     def group(self) -> NDArray[np.int64]:
         """Documents of each query; shape (q,)."""
-        starts = np.flatnonzero(np.diff(self.query, prepend=-1))
-        return np.diff(np.append(starts, len(self.query)))
+        return group_sizes(self.query)
 
     def total(self, values: Floats) -> Floats:
         """Sum values of rows over every document."""
@@ -85,6 +84,12 @@ class Reading:
     name: str
     exposure: Floats
     chance: Callable[[TrainingPairs, Floats], Floats]
+
+
+def group_sizes(query: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many documents each query has, where they are ordered by query."""
+    starts = np.flatnonzero(np.diff(query, prepend=-1))
+    return np.diff(np.append(starts, len(query)))
 
 
 def documents_of(pairs: TrainingPairs) -> tuple[Documents, ClickCounts]:
@@ -142,7 +147,8 @@ def state_examination(counts: ClickCounts, curve: Floats) -> Floats:
         theta_s = (c_s + a) / (sum_i n_is C_i / sum_t n_it theta_t  +  a / e_s)
 
     with c_s the clicks in state s, C_i those on document i, and a = 5 pseudo-clicks that draw
-    states with little evidence to the examination e_s of their position.
+    states with little evidence to the examination e_s of their position; every step is scaled to
+    1 at position 0.
 
     Parameters
     ----------
@@ -161,7 +167,8 @@ def state_examination(counts: ClickCounts, curve: Floats) -> Floats:
     on_document = counts.by_document(counts.clicks)
     for _ in range(_MOST_STEPS):
         exposure = counts.by_document(counts.shown * theta[counts.state])
-        expected = counts.by_state(counts.shown * (on_document / exposure)[counts.document])
+        relevance = np.divide(on_document, exposure, out=np.zeros(len(counts)), where=exposure > 0)
+        expected = counts.by_state(counts.shown * relevance[counts.document])
         after = (in_state + _STATE_CLICKS) / (expected + _STATE_CLICKS / base)
         after /= after[0]
         moved = float(np.abs(np.log(after / theta)).max())

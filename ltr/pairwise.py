@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InvalidInputError
 from ._pairwise_kernel import Lists, pair_gradients
+from ._training import can_split
 from .metrics import discounts
 from .relevance import grade_gains
 
@@ -216,6 +217,12 @@ def train_pairwise(
     import lightgbm
 
     state = PairwiseObjective(data, clip=clip, **_own_settings(params))
+    if not can_split(train_set, params):
+        msg = (
+            f"pairs: {len(data.y)} rows are too few for min_data_in_leaf="
+            f"{params.get('min_data_in_leaf', 20)}: no feature can be split"
+        )
+        raise InvalidInputError(msg)
 
     # LightGBM copies its parameters deeply: a function stays the same one, a bound method would
     # take a copy of the state along.

@@ -100,11 +100,13 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     best_iteration_ : int
         Trees in use.
     executions_left_out_ : dict of str to int
-        Reason -> executions (queries for "ips") that hold no pair to learn from.
+        Reason -> executions (for "ips", "click_model" and "auto" queries) that hold no pair to
+        learn from.
     examination_ : ndarray of float64 or None
-        Mean examination of each position that "ips" used.
+        Mean examination of each position, for "ips", "click_model" and "auto".
     examination_source_ : str or None
-        "given", "pairs" or "estimated" (for "ips"); None otherwise.
+        "given", "pairs" or "estimated"; with "click_model" and "auto" also "assumed", that is
+        1 / (position + 1), where the log cannot tell a curve. None in other modes.
     choice_ : Choice or None
         For "auto" and "click_model": what was chosen, and on which evidence; print it.
     members_ : sequence of Member

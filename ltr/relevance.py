@@ -173,7 +173,7 @@ def soft_labels(relevance: Floats, levels: int = LEVELS) -> NDArray[np.int32]:
     """
     highest = float(np.quantile(relevance, _HIGHEST_SHARE))
     highest = highest if highest > 0 else float(relevance.max())
-    share = np.clip(relevance / highest, 0.0, 1.0)
+    share = np.clip(relevance / highest, 0.0, 1.0) if highest > 0 else np.zeros(len(relevance))
     return np.round((levels - 1) * share).astype(np.int32)
 
 

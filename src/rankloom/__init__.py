@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ._lazy import attach
 
 if TYPE_CHECKING:
+    from .bandit.fusion_bandit import FusionBandit
+    from .bandit.weights import FusionWeights
     from .datasets.interaction import Interaction, parse_interaction
     from .datasets.letor import load_letor
     from .datasets.pairs import load_pairs
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "FusionBandit",
+    "FusionWeights",
     "Interaction",
     "PositionBias",
     "Ranker",
@@ -38,6 +42,8 @@ __all__ = [
 __getattr__ = attach(
     __name__,
     {
+        "FusionBandit": "bandit.fusion_bandit",
+        "FusionWeights": "bandit.weights",
         "parse_interaction": "datasets.interaction",
         "Interaction": "datasets.interaction",
         "validate": "datasets.validate",

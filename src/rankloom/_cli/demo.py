@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..ltr import Ranker
 
 SEED = 7
-MODES = ("none", "position", "ips")
+MODES = ("none", "position", "auto")
 
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the files of the demo.")]
 Executions = Annotated[
@@ -49,7 +49,7 @@ def demo(
     bias = _measure(earlier)
     rankers = _train(earlier, bias, out / "model", threads)
     _judge(catalogue, bias.apply(later), rankers)
-    _rerank(catalogue, later, rankers["ips"])
+    _rerank(catalogue, later, rankers["auto"])
     show(["", f"The log, the features, the quarantine and the model are in {out}."])
 
 
@@ -128,13 +128,16 @@ def _train(
         mode: Ranker(debias=mode, n_jobs=threads).fit(pairs)  # type: ignore[arg-type]
         for mode in MODES
     }
-    rankers["ips"].save(folder)
-    importances = rankers["ips"].feature_importances()
-    top = ", ".join(list(importances)[:4])
+    chosen = rankers["auto"]
+    chosen.save(folder)
+    top = ", ".join(list(chosen.feature_importances())[:4])
     _step(
         "5. Rankers learnt from the earlier clicks",
-        f"{len(pairs.feature_names)} features; what counts most under 'ips': {top}",
-        f"the one with debias='ips' -> {folder}",
+        f"{len(pairs.feature_names)} features; what counts most under 'auto': {top}",
+        f"the one with debias='auto' -> {folder}",
+        "What 'auto' chose, and why:",
+        "",
+        *str(chosen.choice_).splitlines(),
     )
     return rankers
 

@@ -33,7 +33,11 @@ Debias = Annotated[
     typer.Option(
         "--debias",
         metavar="MODE",
-        help="position (learnt with the trees), ips (needs positions that varied) or none.",
+        help=(
+            "auto (what the log speaks for), click_model (labels by the likeliest click model), "
+            "pairwise (Unbiased LambdaMART), position (LightGBM's own), ips (needs positions that "
+            "varied) or none."
+        ),
     ),
 ]
 
@@ -44,7 +48,7 @@ def train(
     out: Out,
     features: Features = None,
     impressions: Impressions = None,
-    debias: Debias = "position",
+    debias: Debias = "auto",
     half_life: HalfLife = None,
     grade: Grades = None,
     quarantine: QuarantineFile = None,
@@ -85,6 +89,7 @@ def _document(pairs: TrainingPairs, ranker: Ranker, out: Path) -> dict[str, Any]
         "pairs": len(pairs),
         "clicked": int(pairs.clicked.sum()),
         "trees": ranker.best_iteration_,
+        "choice": None if ranker.choice_ is None else ranker.choice_.to_dict(),
         "feature_importances": ranker.feature_importances(),
         "notes": ranker.notes_,
         "load": pairs.report.to_dict(),
@@ -98,6 +103,7 @@ def _lines(pairs: TrainingPairs, ranker: Ranker) -> list[str]:
     return [
         *load_lines(pairs),
         f"{counted(ranker.best_iteration_, 'tree')}, debias={ranker.debias}",
+        *(str(ranker.choice_).splitlines() if ranker.choice_ is not None else ()),
         "",
         *table(["feature", "share of gain"], shares),
         *(f"note: {note}" for note in pairs.report.notes),
