@@ -9,31 +9,54 @@ from .._lazy import attach
 if TYPE_CHECKING:
     from ._columns import EventColumns
     from ._combine import FusedColumns
+    from ._replay_report import WeightsReplay
+    from ._served import Served
     from ._sessions import SessionSums
     from ._sums import Sums
     from ._update_report import UpdateReport
     from .evidence import Evidence
+    from .explanation import Explanation
+    from .fusion_bandit import FusionBandit
     from .fusion_columns import fuse_columns
     from .identity import Identity
+    from .learning_curves import LearningCurve, learning_curve
+    from .replay import replay_weights
     from .rewards import RewardTable
     from .score_fusion import Fused, fuse
+    from .weights import FusionWeights
 
 __all__ = [
     "EventColumns",
     "Evidence",
+    "Explanation",
     "Fused",
     "FusedColumns",
+    "FusionBandit",
+    "FusionWeights",
     "Identity",
+    "LearningCurve",
     "RewardTable",
+    "Served",
     "SessionSums",
     "Sums",
     "UpdateReport",
+    "WeightsReplay",
     "fuse",
     "fuse_columns",
+    "learning_curve",
+    "replay_weights",
 ]
 __getattr__ = attach(
     __name__,
     {
+        "Explanation": "explanation",
+        "LearningCurve": "learning_curves",
+        "WeightsReplay": "_replay_report",
+        "learning_curve": "learning_curves",
+        "replay_weights": "replay",
+        "FusionBandit": "fusion_bandit",
+        "FusionWeights": "weights",
+        "Served": "_served",
         "UpdateReport": "_update_report",
         "Sums": "_sums",
         "SessionSums": "_sessions",

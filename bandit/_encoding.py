@@ -9,7 +9,7 @@ import numpy as np
 from ._columns import EventColumns, ids_of
 from ._event import check_type
 from ._unit import SHOWN
-from ._unit_kernels import DOCUMENT_LEVEL, RowArrays
+from ._unit_arrays import DOCUMENT_LEVEL, RowArrays
 from ._units import realigned
 from .rewards import is_display, speaks_of_document
 
@@ -54,13 +54,13 @@ def encode(
         execution_ids=ids_of(columns.executions),
         document=columns.document,
         document_ids=ids_of(columns.documents),
-        user=_or_none(columns.user),
+        user=_or_missing(columns.user, len(columns)),
         user_ids=ids_of(columns.users),
-        session=_or_none(columns.session),
+        session=_or_missing(columns.session, len(columns)),
         session_ids=ids_of(columns.sessions),
-        segment=_or_none(columns.segment),
+        segment=_or_missing(columns.segment, len(columns)),
         own_segment=segments.codes(columns.segments),
-        arm=_or_none(columns.feature_uri),
+        arm=_or_missing(columns.feature_uri, len(columns)),
         own_arm=arms.codes(columns.feature_uris).astype(np.int16),
         types=columns.types,
         plus=np.array([plus for plus, _ in levels], np.uint8),
@@ -152,8 +152,8 @@ def _scored(columns: EventColumns, scores: NDArray[np.float64]) -> NDArray[np.in
     return np.where(told[row], row, -1).astype(np.int32)
 
 
-def _or_none(codes: NDArray[np.int32] | None) -> NDArray[np.int32]:
-    return _NONE if codes is None else codes
+def _or_missing(codes: NDArray[np.int32] | None, rows: int) -> NDArray[np.int32]:
+    return np.full(rows, -1, np.int32) if codes is None else codes
 
 
 def _flags(types: object) -> int:

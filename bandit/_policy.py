@@ -102,7 +102,12 @@ def production_weights(
 ) -> dict[str, float]:
     """Return given weights with the sum 1 in the order of the arms; equal ones for None."""
     if weights is None:
-        return dict.fromkeys(arms, 1.0 / len(arms))
+        return equal_weights(arms)
     checked = checked_weights(weights, arms, "feature_uris")
     total = sum(checked.values())
     return {arm: checked[arm] / total for arm in arms}
+
+
+def equal_weights(arms: Sequence[str]) -> dict[str, float]:
+    """Return the same weight for every arm."""
+    return dict.fromkeys(arms, 1.0 / len(arms))

@@ -1,24 +1,29 @@
-"""One posterior, ready to answer: who asks, under which policy, with which noise."""
+"""Answers to requests for weights: who asks, under which policy, with which noise."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, NoExposuresError
+from ._policy import equal_weights, production_weights
 from ._served import Served
 from .noise import FixedNoise
 from .posterior import GLOBAL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
-    from ._policy import Assignment, Policy
+    from ._policy import Policy
     from .noise import Noise
-    from .posterior import ArmSums, FusionPosterior
+
+    Floats = NDArray[np.float64]
 
 Segment = str | Sequence[Any] | Mapping[str, Any]
 """A segment as callers name it: its value, its values in order, or values by field."""
@@ -49,7 +54,7 @@ class Asker(NamedTuple):
         user_id: str | None,
         session_id: str | None,
         execution_id: str | None,
-        generator: np.random.Generator,
+        draws: Iterator[str],
     ) -> Asker:
         """Return who asks; a request that names nobody gets a draw of its own."""
         if session_id is not None:
@@ -59,95 +64,92 @@ class Asker(NamedTuple):
         elif execution_id is not None:
             noise_key, noise_of = f"execution:{execution_id}", "execution"
         else:
-            noise_key = noise_of = f"draw:{generator.bytes(_DRAW_BYTES).hex()}"
+            noise_key = noise_of = next(draws)
         return cls(noise_key if user_id is None else f"user:{user_id}", noise_key, noise_of)
 
 
+class Drawn(NamedTuple):
+    """Weights drawn from a posterior, and the snapshot that it belongs to."""
+
+    weights: dict[str, float]
+    snapshot_id: str
+
+
 class Serving:
-    """Everything that answers `sample` and `mean` of one snapshot; never changed once made.
+    """Answers who asks with the weights of their policy.
 
     Parameters
     ----------
     arms : sequence of str
     policy : Policy
-    production : mapping of str to float
+    production : mapping of str to float, optional
+        Weights outside the roll-out and in shadow mode; equal ones if None.
     salt : str
         Of the fixed noise.
-    posterior : FusionPosterior, optional
-        None where nothing was learnt yet: then only policies that need no posterior can serve.
-    snapshot_id : str, optional
     """
 
     def __init__(
         self,
         arms: Sequence[str],
         policy: Policy,
-        production: Mapping[str, float],
+        production: Mapping[str, float] | None,
         salt: str,
-        posterior: FusionPosterior | None = None,
-        snapshot_id: str | None = None,
     ) -> None:
         self.arms = tuple(arms)
         self.policy, self.salt = policy, salt
-        self.production = dict(production)
-        self.posterior, self.snapshot_id = posterior, snapshot_id
+        self.production = production_weights(production, self.arms)
         self._noise = FixedNoise(self.arms, salt)
 
-    def draw(
-        self,
-        posterior: FusionPosterior,
-        asker: Asker,
-        segment: tuple[str, ...],
-        user: ArmSums | None,
-        session: ArmSums | None,
-    ) -> dict[str, float]:
-        """Return weights drawn with the asker's own noise."""
-        noise = self._noise.of(asker.noise_key)
-        return self.named(posterior.draw(noise, segment, user, session))
+    def serve(self, asker: Asker, draw: Callable[[str], Drawn]) -> Served:
+        """Return the weights of the asker's policy.
 
-    def learned(self, asker: Asker, assignment: Assignment, weights: dict[str, float]) -> Served:
-        """Wrap weights that the posterior gave."""
-        return self._wrap(asker, assignment, weights)
-
-    def shadowed(
-        self, asker: Asker, assignment: Assignment, weights: dict[str, float] | None
-    ) -> Served:
-        """Serve production weights and report what would have been served."""
-        return self._wrap(asker, assignment, self.production, weights)
-
-    def unlearned(self, asker: Asker, assignment: Assignment) -> Served:
-        """Serve what needs no posterior: production, control or explore."""
-        if assignment.policy == "production":
-            weights = self.production
-        elif assignment.policy == "control":
-            weights = dict.fromkeys(self.arms, 1.0 / len(self.arms))
+        Parameters
+        ----------
+        asker : Asker
+        draw : callable
+            Draws learned weights with the noise of a key; may raise `NoExposuresError`, which is
+            passed on where learned weights were to be served.
+        """
+        policy, share = self.policy.of(asker.unit)
+        snapshot_id: str | None = None
+        shadow: dict[str, float] | None = None
+        if policy == "learned":
+            weights, snapshot_id = draw(asker.noise_key)
+        elif policy == "explore":
+            weights = self.named(dirichlet(self.noise(asker.noise_key)))
+        elif policy == "control":
+            weights = equal_weights(self.arms)
         else:
-            weights = self.named(dirichlet(self._noise.of(asker.noise_key)))
-        return self._wrap(asker, assignment, weights)
-
-    def named(self, weights: NDArray[np.float64]) -> dict[str, float]:
-        """Return weights by feature_uri."""
-        return dict(zip(self.arms, weights.tolist(), strict=True))
-
-    def _wrap(
-        self,
-        asker: Asker,
-        assignment: Assignment,
-        weights: Mapping[str, float],
-        shadow: dict[str, float] | None = None,
-    ) -> Served:
+            weights = self.production
+            if policy == "shadow":
+                shadow, snapshot_id = _shadow(asker, draw)
         return Served(
             weights,
-            policy=assignment.policy,
-            propensity=assignment.share,
-            snapshot_id=self.snapshot_id,
+            policy=policy,
+            propensity=share,
+            snapshot_id=snapshot_id,
             salt=self.salt,
             noise_of=asker.noise_of,
             shadow=shadow,
         )
 
+    def named(self, weights: Floats) -> dict[str, float]:
+        """Return weights by feature_uri."""
+        return dict(zip(self.arms, weights.tolist(), strict=True))
 
-def dirichlet(noise: Noise) -> NDArray[np.float64]:
+    def noise(self, key: str) -> Noise:
+        """Return the fixed noise of a session, user or execution."""
+        return self._noise.of(key)
+
+
+def _shadow(asker: Asker, draw: Callable[[str], Drawn]) -> Drawn | tuple[None, None]:
+    try:
+        return draw(asker.noise_key)
+    except NoExposuresError:
+        return None, None
+
+
+def dirichlet(noise: Noise) -> Floats:
     """Return weights uniform over all that sum to 1: exponential numbers over their sum.
 
     Devroye, "Non-Uniform Random Variate Generation", 1986, XI.4.
@@ -172,6 +174,22 @@ def identifier(name: str, value: Any) -> str | None:
         return str(int(value))
     msg = f"{name}: expected text, got {value!r}"
     raise InvalidInputError(msg)
+
+
+def single_draws(random_state: int | None) -> Iterator[str]:
+    """Return keys for requests that name nobody, each different; safe to share by threads.
+
+    Examples
+    --------
+    >>> [next(single_draws(3)) == next(single_draws(3)), next(single_draws(None))[:5]]
+    [True, 'draw:']
+    """
+    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if random_state is not None and not (whole and random_state >= 0):
+        msg = f"random_state: expected a whole number from 0 on, or None, got {random_state!r}"
+        raise InvalidInputError(msg)
+    start = np.random.default_rng(random_state).bytes(_DRAW_BYTES).hex()
+    return map(f"draw:{start}:{{}}".format, count())
 
 
 def segment_context(segment: Segment | None, segment_by: tuple[str, ...]) -> tuple[str, ...]:

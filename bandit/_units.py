@@ -9,12 +9,13 @@ import numpy as np
 from ._decay import NO_TIME
 from ._ids import NO_ID
 from ._unit import MULTIPLIER, SHOWN, UNIT, UnitRow, place
+from ._unit_arrays import cells_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._names import Names
-    from ._unit_kernels import RowArrays
+    from ._unit_arrays import RowArrays
 
 _LOW: Final = 0xFFFFFFFF
 _FEWEST: Final = 64
@@ -75,7 +76,7 @@ class Units:
         line: int,
     ) -> NDArray[np.int64]:
         """Fold many rows in one compiled pass and return what `_unit_kernels` counts."""
-        from ._unit_kernels import UNEXPOSED, Fields, UnitStore, fill_table, fold_rows
+        from ._unit_kernels import UNEXPOSED, fill_table, fold_rows
 
         self._reserve(len(rows.time), len(scores))
         size = _table_size(self._used + len(rows.time))
@@ -87,16 +88,16 @@ class Units:
                 np.ascontiguousarray(keys["execution"]),
                 np.ascontiguousarray(keys["document"]),
             )
-        store = UnitStore(
-            self._table,
-            Fields(*(self._records[name] for name in Fields._fields)),
-            self._scores,
-            self._contributions,
-            self.segments.ids,
-            self.arms.ids,
-        )
         self._used, self._scored, counts = fold_rows(
-            rows, scores, contributions, store, self._used, self._scored, line
+            tuple(rows),
+            scores,
+            contributions,
+            self._table,
+            tuple(cells_of(self._records)),
+            (self._scores, self._contributions, self.segments.ids, self.arms.ids),
+            self._used,
+            self._scored,
+            line,
         )
         self.unexposed += int(counts[UNEXPOSED])
         return counts

@@ -1,0 +1,215 @@
+"""Fusion state in an SQLite file that several processes write."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import IntegrityError, StoreError
+from ._sqlite_transaction import SqliteTransaction
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._store_transaction import Transaction
+
+_KEPT_SNAPSHOTS: Final = 20
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS fusion_states (
+    id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, retriever_id TEXT NOT NULL,
+    version INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0,
+    head BLOB, closed BLOB, UNIQUE (namespace, retriever_id)
+);
+CREATE TABLE IF NOT EXISTS fusion_units (
+    id INTEGER PRIMARY KEY, state INTEGER NOT NULL, key BLOB NOT NULL, time INTEGER NOT NULL,
+    user INTEGER NOT NULL, session INTEGER NOT NULL, change INTEGER NOT NULL, value BLOB NOT NULL,
+    UNIQUE (state, key)
+);
+CREATE INDEX IF NOT EXISTS fusion_units_by_time ON fusion_units (state, time);
+CREATE INDEX IF NOT EXISTS fusion_units_by_change ON fusion_units (state, change);
+CREATE INDEX IF NOT EXISTS fusion_units_by_user ON fusion_units (state, user) WHERE user <> 0;
+CREATE INDEX IF NOT EXISTS fusion_units_by_session
+    ON fusion_units (state, session) WHERE session <> 0;
+CREATE TABLE IF NOT EXISTS fusion_users (
+    state INTEGER NOT NULL, user INTEGER NOT NULL, sums BLOB, wish BLOB,
+    PRIMARY KEY (state, user)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fusion_snapshots (
+    number INTEGER PRIMARY KEY, state INTEGER NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
+    UNIQUE (state, id)
+);
+"""
+
+
+class SqliteStore(Store):
+    """A store in a file, in write-ahead mode: readers never wait, writers wait for each other.
+
+    The file must lie on a disk of the machine: write-ahead mode does not work across a network.
+
+    ``synchronous`` is NORMAL. A killed process loses nothing. A power cut may undo the newest
+    transactions, never a part of one; what they held is in the log, and sending it again counts
+    it once. FULL would pay a flush of the disk per batch for what the log already guarantees.
+    """
+
+    def __init__(
+        self, url: str, namespace: str, retriever_id: str, *, path: str, timeout: float
+    ) -> None:
+        super().__init__(url, namespace, retriever_id)
+        self.path, self.timeout = Path(path), timeout
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner = 0
+        self._file: tuple[int, int] | None = None
+        self._inherited: list[sqlite3.Connection] = []
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        with self._lock:
+            if self._connection is not None and self._owner == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def clear(self) -> None:
+        """Forget everything under this namespace and retriever, snapshots too."""
+        with self._cursor(write=True) as (cursor, state):
+            for table in ("fusion_units", "fusion_users", "fusion_snapshots"):
+                cursor.execute(f"DELETE FROM {table} WHERE state = ?", (state,))  # noqa: S608
+            cursor.execute(
+                "UPDATE fusion_states SET head = NULL, closed = NULL, version = version + 1 "
+                "WHERE id = ?",
+                (state,),
+            )
+
+    def put_snapshot(self, snapshot_id: str, text: str) -> None:
+        """Keep a snapshot of weights, as the newest one; the newest 20 are kept."""
+        with self._cursor(write=True) as (cursor, state):
+            cursor.execute(
+                "DELETE FROM fusion_snapshots WHERE state = ? AND id = ?", (state, snapshot_id)
+            )
+            cursor.execute(
+                "INSERT INTO fusion_snapshots (state, id, text) VALUES (?, ?, ?)",
+                (state, snapshot_id, text),
+            )
+            cursor.execute(
+                "DELETE FROM fusion_snapshots WHERE state = ? AND number NOT IN (SELECT number "
+                "FROM fusion_snapshots WHERE state = ? ORDER BY number DESC LIMIT ?)",
+                (state, state, _KEPT_SNAPSHOTS),
+            )
+
+    def get_snapshot(self, snapshot_id: str | None = None) -> str | None:
+        """Return a snapshot, the newest one for None; None where there is none."""
+        with self._cursor(write=False) as (cursor, state):
+            found = cursor.execute(
+                "SELECT text FROM fusion_snapshots WHERE state = ? AND (? IS NULL OR id = ?) "
+                "ORDER BY number DESC LIMIT 1",
+                (state, snapshot_id, snapshot_id),
+            ).fetchone()
+        return None if found is None else str(found[0])
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Transaction]:
+        with self._cursor(write=write) as (cursor, state):
+            yield SqliteTransaction(cursor, state)
+
+    @contextmanager
+    def _cursor(self, *, write: bool) -> Iterator[tuple[sqlite3.Cursor, int]]:
+        """Run a transaction: whole at the end, undone by any error."""
+        with self._lock, self._told():
+            cursor = self._connected().cursor()
+            cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            try:
+                yield cursor, self._state(cursor, write=write)
+                cursor.execute("COMMIT")
+            except BaseException:
+                if cursor.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
+                raise
+
+    def _state(self, cursor: sqlite3.Cursor, *, write: bool) -> int:
+        name = (self.namespace, self.retriever_id)
+        if write:
+            cursor.execute(
+                "INSERT OR IGNORE INTO fusion_states (namespace, retriever_id) VALUES (?, ?)", name
+            )
+        found = cursor.execute(
+            "SELECT id FROM fusion_states WHERE namespace = ? AND retriever_id = ?", name
+        ).fetchone()
+        return -1 if found is None else int(found[0])
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._owner == os.getpid():
+            self._check_file()
+            return self._connection
+        if self._connection is not None:
+            # SQLite forbids the use of a connection across a fork, its closing too.
+            self._inherited.append(self._connection)
+        if not self.path.parent.is_dir():
+            msg = f"{self.url}: there is no folder {self.path.parent}; make it first"
+            raise StoreError(msg)
+        connection = sqlite3.connect(
+            self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, monotonic() + self.timeout)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._owner, self._file = connection, os.getpid(), _file(self.path)
+        return connection
+
+    def _check_file(self) -> None:
+        """Raise where the file is another now: SQLite would go on writing into the old one."""
+        if _file(self.path) != self._file:
+            self.close()
+            msg = f"{self.url}: the file was removed or replaced; what it held is gone from here"
+            raise StoreError(msg)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code: Any = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in _DAMAGED:
+                msg = (
+                    f"{self.url}: {error}. Restore a copy of the file, or remove it and learn the "
+                    "state again from the log"
+                )
+                raise IntegrityError(msg) from error
+            msg = (
+                f"{self.url}: the store refused to work, and nothing of this batch was written: "
+                f"{error}"
+            )
+            raise StoreError(msg) from error
+
+
+def _prepare(connection: sqlite3.Connection, deadline: float) -> None:
+    """Make the tables; SQLite itself does not wait for others that turn to write-ahead mode."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(0.01)
+        else:
+            return
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from others at the same path."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

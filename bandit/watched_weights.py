@@ -1,0 +1,292 @@
+"""Weights that renew themselves: a thread loads, requests only ever see whole snapshots."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ..errors import IntegrityError, InvalidInputError, RankloomError, StoreError
+from ._people import read_people
+from ._policy import equal_weights
+from ._served import Served
+from ._serving import Asker, identifier, single_draws
+from ._settings import checked_arms
+from .store import Store
+from .weights import FusionWeights
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from ._serving import Segment
+    from .posterior import ArmSums
+
+logger = logging.getLogger("rankloom")
+
+JOIN_SECONDS: Final = 5.0
+"""How long `close` waits for a load that is under way."""
+
+
+Source = str | Path | Store
+"""Where snapshots come from: a file that somebody replaces, or a store (see `open_store`)."""
+
+
+class WatchedWeights:
+    """`FusionWeights` that are loaded anew in a daemon thread and swapped whole.
+
+    A request never waits for a load and never sees half of one. Where a load fails, the last good
+    snapshot stays, and one warning is logged per streak of failures. Where none was ever loaded,
+    weights are equal, their policy is "fallback", and that is logged once. After a fork the child
+    starts a thread of its own.
+
+    Parameters
+    ----------
+    source : path, or Store
+        A file written by `FusionWeights.save`, or a store that `FusionBandit.publish` writes to.
+    feature_uris : sequence of str
+        The channels that the service fuses. A snapshot of others is refused.
+    every : float
+        Seconds between loads.
+    personal : bool
+        Read users and sessions from the store at every request that names them; a file holds none.
+        Where the store goes away, one request waits for its timeout, so open it with a short one;
+        the others go without until a load succeeds again.
+    on_swap : callable, optional
+        Gets every new snapshot, in the thread that loaded it.
+
+    Examples
+    --------
+    >>> with FusionWeights.watch("/nowhere.json", ["bm25", "clip"], every=60) as weights:
+    ...     served = weights.sample(session_id="s1")
+    >>> served, served.policy
+    ({'bm25': 0.5, 'clip': 0.5}, 'fallback')
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        feature_uris: Sequence[str],
+        *,
+        every: float = 30.0,
+        personal: bool = True,
+        on_swap: Callable[[FusionWeights], object] | None = None,
+    ) -> None:
+        number = isinstance(every, int | float) and not isinstance(every, bool)
+        if not number or not 0.0 < every <= threading.TIMEOUT_MAX:
+            msg = f"every: expected a positive number of seconds, got {every!r}"
+            raise InvalidInputError(msg)
+        self._arms = tuple(checked_arms(feature_uris))
+        self._source = _Loader(source, self._arms)
+        self._every, self._on_swap = float(every), on_swap
+        self._current: FusionWeights | None = None
+        self._failing = False
+        self._people = source if isinstance(source, Store) and personal else None
+        self._draws = single_draws(None)
+        self._stop = threading.Event()
+        self.refresh()
+        self._start()
+        _running.add(self)
+
+    @property
+    def current(self) -> FusionWeights | None:
+        """The snapshot that is served; None where none was ever loaded."""
+        return self._current
+
+    def refresh(self) -> bool:
+        """Load now, in this thread; return whether that went well. Errors are logged, not raised.
+
+        The thread does the same every so many seconds.
+        """
+        try:
+            loaded = self._source.load()
+            if loaded is not None:
+                self._current = loaded
+                if self._on_swap is not None:
+                    self._on_swap(loaded)
+        except Exception as error:  # noqa: BLE001 - the caller's requests must survive anything
+            self._note_failure(error)
+            return False
+        if self._failing:
+            logger.info("fusion weights: %s loads again", self._source.name)
+            self._failing = False
+        return True
+
+    def sample(
+        self,
+        *,
+        user_id: str | None = None,
+        segment: Segment | None = None,
+        session_id: str | None = None,
+        execution_id: str | None = None,
+        now: dt.datetime | int | None = None,
+    ) -> Served:
+        """Return weights to serve; see `FusionBandit.sample`."""
+        current = self._current
+        if current is None:
+            return self._fallback(user_id, session_id, execution_id)
+        user, session = self._read(current, user_id, session_id, now)
+        return current.sample(
+            user_id=user_id,
+            segment=segment,
+            session_id=session_id,
+            execution_id=execution_id,
+            user=user,
+            session=session,
+        )
+
+    def mean(
+        self,
+        *,
+        user_id: str | None = None,
+        segment: Segment | None = None,
+        session_id: str | None = None,
+        now: dt.datetime | int | None = None,
+    ) -> dict[str, float]:
+        """Return the weights at the posterior mean; see `FusionBandit.mean`."""
+        current = self._current
+        if current is None:
+            return equal_weights(self._arms)
+        user, session = self._read(current, user_id, session_id, now)
+        return current.mean(segment=segment, user=user, session=session)
+
+    def close(self) -> None:
+        """End the thread; the last good snapshot stays. Doing so again changes nothing."""
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(JOIN_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(
+            target=_keep_fresh,
+            args=(weakref.ref(self), self._stop, self._every),
+            name="rankloom-weights",
+            daemon=True,
+        )
+        # Whoever drops the weights without closing them leaves no thread behind.
+        weakref.finalize(self, self._stop.set)
+        self._thread.start()
+
+    def _restart(self) -> None:
+        """Start again in the child of a fork, which has none of its parent's threads."""
+        if not self._stop.is_set():
+            self._stop = threading.Event()
+            self._start()
+
+    def _read(
+        self,
+        current: FusionWeights,
+        user_id: str | None,
+        session_id: str | None,
+        now: dt.datetime | int | None,
+    ) -> tuple[ArmSums | None, ArmSums | None]:
+        """Return what the store says of user and session; nothing while it is away."""
+        if self._people is None or self._failing or (user_id is None and session_id is None):
+            return None, None
+        user, session = identifier("user_id", user_id), identifier("session_id", session_id)
+        try:
+            return read_people(self._people, current, user, session, now)
+        except (StoreError, IntegrityError) as error:
+            self._note_failure(error)
+            return None, None
+
+    def _note_failure(self, error: Exception) -> None:
+        if self._failing:
+            return
+        self._failing = True
+        served = "weights are equal until one loads"
+        if self._current is not None:
+            served = f"snapshot {self._current.snapshot_id} stays"
+        known = isinstance(error, RankloomError)
+        logger.warning(
+            "fusion weights: %s does not load (%s); %s",
+            self._source.name,
+            error if known else repr(error),
+            served,
+            exc_info=None if known else error,
+        )
+
+    def _fallback(
+        self, user_id: str | None, session_id: str | None, execution_id: str | None
+    ) -> Served:
+        asker = Asker.of(
+            identifier("user_id", user_id),
+            identifier("session_id", session_id),
+            identifier("execution_id", execution_id),
+            self._draws,
+        )
+        return Served(equal_weights(self._arms), policy="fallback", noise_of=asker.noise_of)
+
+
+class _Loader:
+    """Loads snapshots from a source where their bytes are new."""
+
+    def __init__(self, source: Source, arms: tuple[str, ...]) -> None:
+        if not isinstance(source, str | Path | Store):
+            msg = f"source: expected a file's path or a store, got {source!r}"
+            raise InvalidInputError(msg)
+        self._source, self._arms = source, arms
+        self._seen: bytes | None = None
+        self.name = repr(source) if isinstance(source, Store) else str(source)
+
+    def load(self) -> FusionWeights | None:
+        """Return a new snapshot, None where there is nothing new."""
+        data = self._read()
+        if data == self._seen:
+            return None
+        loaded = self._checked(FusionWeights.from_json(data, self.name))
+        self._seen = data
+        return loaded
+
+    def _read(self) -> bytes:
+        if not isinstance(self._source, Store):
+            return Path(self._source).read_bytes()
+        text = self._source.get_snapshot()
+        if text is None:
+            msg = f"{self.name}: no snapshot was published yet"
+            raise StoreError(msg)
+        return text.encode("utf-8", "surrogatepass")
+
+    def _checked(self, loaded: FusionWeights) -> FusionWeights:
+        if set(loaded.feature_uris) != set(self._arms):
+            msg = (
+                f"feature_uris: the snapshot weighs {sorted(loaded.feature_uris)}, this service "
+                f"fuses {sorted(self._arms)}. Add or remove the channel in both"
+            )
+            raise InvalidInputError(msg)
+        return loaded
+
+
+def _keep_fresh(watched: weakref.ref[WatchedWeights], stop: threading.Event, every: float) -> None:
+    while not stop.wait(every):
+        weights = watched()
+        if weights is None:
+            return
+        weights.refresh()
+        del weights
+
+
+def _restart_all() -> None:
+    for watched in list(_running):
+        watched._restart()  # noqa: SLF001 - our own
+
+
+_running: weakref.WeakSet[WatchedWeights] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)

@@ -1,0 +1,170 @@
+"""Bandits over one store learn together, from whichever process the rows come."""
+
+import datetime as dt
+import shutil
+
+import pytest
+
+from rankloom.bandit import FusionBandit
+from rankloom.errors import NoExposuresError, StateMismatchError, StoreError
+
+ARMS = ["text", "image"]
+NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
+
+
+def row(n, arm, types=("impression",), **fields):
+    return {
+        "execution_id": f"e{n}",
+        "feature_id": f"d{n}",
+        "interaction_type": list(types),
+        "position": 0,
+        "feature_uri": arm,
+        "timestamp": NOW.isoformat(),
+        **fields,
+    }
+
+
+def rows(good="text", n=200, **fields):
+    made = []
+    for i in range(n):
+        clicked = i // 2 % (3 if ARMS[i % 2] == good else 6) == 0
+        types = ["impression", "click"] if clicked else ["impression"]
+        made.append(row(f"{good}{i}", ARMS[i % 2], types, **fields))
+    return made
+
+
+@pytest.fixture
+def open_bandit(store_url, namespace):
+    return lambda arms=ARMS, **options: FusionBandit.open(
+        store_url, arms, **{"namespace": namespace, **options}
+    )
+
+
+def test_what_one_process_learns_the_other_serves_after_a_refresh(open_bandit):
+    alone = FusionBandit(ARMS)
+    alone.update(rows())
+    writer, reader = open_bandit(), open_bandit()
+    assert writer.update(rows()).units_opened == 200
+    assert writer.mean() == pytest.approx(alone.mean(), rel=1e-9)
+    with pytest.raises(NoExposuresError):
+        reader.mean()
+    reader.refresh()
+    assert reader.mean() == writer.mean()
+    assert open_bandit().mean() == writer.mean()
+    assert open_bandit(namespace="another").evidence.account.open_units == 0
+
+
+def test_both_write_in_any_mix_with_resends_and_end_in_one_state(open_bandit):
+    alone = FusionBandit(ARMS)
+    everything = rows(user_id="u") + rows("image", 60)
+    alone.update(everything)
+    one, other = open_bandit(), open_bandit()
+    one.update(everything[:150])
+    other.update(everything[100:])
+    for each in everything[90:110]:
+        one.observe(each, now=NOW)
+    assert one.update(everything[:150]).rows_changing == 0
+    for bandit in (one, other):
+        bandit.refresh()
+        assert bandit.mean() == pytest.approx(alone.mean(), rel=1e-9)
+        assert bandit.mean(user_id="u") == pytest.approx(alone.mean(user_id="u"), rel=1e-9)
+
+
+def test_live_events_without_an_execution_join_the_one_of_their_session_and_query(open_bandit):
+    bandit = open_bandit()
+    fields = {"session_id": "s", "query_snapshot": {"q": "red shoes"}, "execution_id": None}
+    shown = {**row(1, "text"), **fields}
+    bandit.observe(shown, now=NOW)
+    later = NOW + dt.timedelta(minutes=2)
+    bandit.refresh()
+    clicked = {**shown, "interaction_type": ["click"], "timestamp": later.isoformat()}
+    report = bandit.observe(clicked, now=later)
+    assert (report.units_opened, report.units_without_exposure) == (0, 0)
+    again = open_bandit()
+    assert again.evidence.account.open_units == 1
+    assert again.evidence.sums().S[0, 0] > 0
+
+
+def test_a_session_moves_wherever_it_is_served(open_bandit):
+    one = open_bandit()
+    one.update(rows())
+    one.observe(row("live", "image", ["impression", "purchase"], session_id="s"), now=NOW)
+    asked = {"session_id": "s", "now": NOW}
+    other = open_bandit()
+    assert other.mean(**asked)["image"] > other.mean()["image"]
+    one.observe(row("more", "image", ["impression", "purchase"], session_id="s"), now=NOW)
+    other.refresh()
+    one.refresh()
+    assert other.explain(**asked).session_units == 2
+    assert other.mean(**asked) == pytest.approx(one.mean(**asked), rel=1e-9)
+
+
+def test_wishes_and_deletions_reach_every_process(open_bandit):
+    one, other = open_bandit(), open_bandit()
+    one.opt_out("early", at=NOW)
+    one.update(rows() + rows("image", 60, user_id="u"))
+    early = rows("image", 60, user_id="early")
+    one.update([{**each, "execution_id": "x" + each["execution_id"]} for each in early])
+    other.refresh()
+    assert other.explain(user_id="u").level == "user"
+    assert other.explain(user_id="early").level == "global"
+    assert one.delete_user("u", at=NOW + dt.timedelta(days=1)) == 60
+    other.refresh()
+    assert one.explain(user_id="u").level == other.explain(user_id="u").level == "global"
+    assert other.mean() == pytest.approx(one.mean(), rel=1e-9)
+
+
+def test_compaction_and_shards_reach_the_store(open_bandit):
+    one = open_bandit()
+    one.update(rows())
+    before = one.mean()
+    assert one.compact(NOW + dt.timedelta(days=1)) == 200
+    assert one.evidence.account.open_units == 0
+    assert one.mean() == pytest.approx(before, rel=1e-9)
+    shard = FusionBandit(ARMS)
+    shard.update([{**each, "execution_id": "x" + each["execution_id"]} for each in rows("image")])
+    shard.compact(NOW + dt.timedelta(days=1))
+    one.merge(shard)
+    one.merge(shard)
+    other = open_bandit()
+    assert other.evidence.account.closed_units == 400
+    assert other.mean() == pytest.approx(one.mean(), rel=1e-9)
+
+
+def test_channels_are_those_that_each_process_declares(open_bandit):
+    one = open_bandit()
+    one.update(rows())
+    wider = open_bandit([*ARMS, "audio"])
+    assert list(wider.mean()) == [*ARMS, "audio"]
+    wider.update([row(f"a{i}", "audio") for i in range(20)])
+    one.refresh()
+    assert list(one.mean()) == ARMS
+    assert one.sample(session_id="s").keys() == set(ARMS)
+    wider.remove_arm("audio")
+    assert list(wider.mean()) == ARMS
+
+
+def test_a_state_of_another_half_life_is_refused(open_bandit):
+    open_bandit().update(rows())
+    with pytest.raises(StateMismatchError, match="half_life"):
+        open_bandit(half_life=30.0)
+
+
+def test_where_the_store_is_away_nothing_is_learnt_and_weights_stay(tmp_path):
+    url = f"sqlite:///{tmp_path}/folder/fusion.db"
+    (tmp_path / "folder").mkdir()
+    bandit = FusionBandit.open(url, ARMS, timeout=0.1)
+    bandit.update(rows())
+    weights = bandit.mean()
+    bandit._store.close()
+    shutil.move(tmp_path / "folder", tmp_path / "away")
+    with pytest.raises(StoreError):
+        bandit.update(rows("image"))
+    with pytest.raises(StoreError):
+        bandit.observe(row("new", "image"), now=NOW)
+    with pytest.raises(StoreError):
+        bandit.refresh()
+    assert bandit.mean() == weights
+    shutil.move(tmp_path / "away", tmp_path / "folder")
+    assert bandit.update(rows("image")).units_opened == 200
+    assert bandit.mean() != weights

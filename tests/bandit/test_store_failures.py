@@ -1,0 +1,331 @@
+"""Stores that are damaged, full, locked or gone: a clear error, and nothing half-written."""
+
+import importlib.util
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rankloom.bandit._redis_transaction import RedisTransaction
+from rankloom.bandit._sqlite_transaction import SqliteTransaction
+from rankloom.bandit.store import open_store
+from rankloom.errors import IntegrityError, StoreError
+
+spec = importlib.util.spec_from_file_location(
+    "store_writer", Path(__file__).with_name("store_writer.py")
+)
+writer = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(writer)
+
+COLUMNS = [writer.events(seed, 400) for seed in range(3)]
+LINE = writer.START + 2_500 * writer.STEP
+
+
+def learnt(*batches):
+    evidence = writer.make_evidence()
+    for batch in batches:
+        evidence.update(batch)
+    return evidence
+
+
+def rows_of(evidence):
+    return sorted(evidence.unit_rows())
+
+
+def filled(url, namespace, **options):
+    """Return a store with open units, closed sums, users and wishes."""
+    store = open_store(url, namespace=namespace, **options)
+    store.apply(learnt(COLUMNS[0]))
+    store.compact(LINE)
+    store.opt_out("u1", at=LINE)
+    return store
+
+
+def flip(data):
+    damaged = bytearray(data)
+    damaged[len(damaged) // 2] ^= 1
+    return bytes(damaged)
+
+
+@pytest.fixture
+def sqlite_store(tmp_path, namespace):
+    with filled(f"sqlite:///{tmp_path}/fusion.db", namespace, timeout=0.2) as store:
+        yield store
+
+
+@pytest.fixture
+def redis_store(redis_server, namespace):
+    with filled(redis_server.url, namespace) as store:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("fusion_units", "value"), ("fusion_states", "head"), ("fusion_states", "closed")),
+        *(("fusion_users", "sums"), ("fusion_users", "wish")),
+    ],
+)
+@pytest.mark.parametrize("damage", [flip, lambda data: data[:-7], lambda _: b""])
+def test_a_damaged_row_is_told_in_sqlite(sqlite_store, table, column, damage):
+    with sqlite3.connect(sqlite_store.path) as other:
+        other.create_function("damage", 1, damage)
+        query = f"UPDATE {table} SET {column} = damage({column}) WHERE {column} IS NOT NULL"  # noqa: S608 - ours
+        assert other.execute(query).rowcount > 0
+    other.close()
+    with pytest.raises(IntegrityError):
+        sqlite_store.load()
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [("units", None), ("users", None), ("wishes", None), ("head", "head"), ("head", "closed")],
+)
+@pytest.mark.parametrize("damage", [flip, lambda data: data[:-7], lambda _: b""])
+def test_a_damaged_value_is_told_in_redis(redis_server, redis_store, key, field, damage):
+    import redis
+
+    with redis.Redis.from_url(redis_server.url) as client:
+        name = redis_store._prefix + key.encode()
+        field = field or next(iter(client.hkeys(name)))
+        client.hset(name, field, damage(client.hget(name, field)))
+    with pytest.raises(IntegrityError):
+        open_store(redis_server.url, namespace=redis_store.namespace).load()
+
+
+@pytest.mark.parametrize("key", ["units", "users", "wishes", "head"])
+def test_keys_that_the_server_evicted_are_told(redis_server, redis_store, key):
+    import redis
+
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert client.delete(redis_store._prefix + key.encode())
+    for use in (redis_store.load, lambda: redis_store.apply(learnt(COLUMNS[1]))):
+        with pytest.raises(IntegrityError, match="noeviction"):
+            use()
+    redis_store.clear()
+    assert redis_store.load() is None
+
+
+WORK = {
+    "apply": lambda store: store.apply(learnt(COLUMNS[1])),
+    "compact": lambda store: store.compact(LINE),
+    "merge": lambda store: store.merge(learnt(COLUMNS[1])),
+    "delete_user": lambda store: store.delete_user("u1", at=LINE),
+    "opt_out": lambda store: store.opt_out("u1", at=LINE),
+    "load": lambda store: store.load(),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+@pytest.mark.parametrize("meanwhile", ["apply", "compact", "opt_out"])
+def test_what_others_write_between_reading_and_writing_stays(
+    redis_url, namespace, monkeypatch, name, meanwhile
+):
+    """The server compares what was read: so the two happen as if one after the other."""
+    late = learnt(writer.part(COLUMNS[2], COLUMNS[2].time >= LINE))
+    others = {
+        "apply": lambda store: store.apply(late),
+        "compact": lambda store: store.compact(LINE),
+        "opt_out": lambda store: store.opt_out("u2", at=LINE),
+    }
+    commit, met = RedisTransaction.commit, []
+
+    def after_another(transaction, writes):
+        if not met:
+            met.append(name)
+            others[meanwhile](second)
+        return commit(transaction, writes)
+
+    with (
+        open_store(redis_url, namespace=namespace) as first,
+        open_store(redis_url, namespace=namespace) as second,
+        open_store(redis_url, namespace=f"{namespace}-in-turn") as in_turn,
+    ):
+        for store in (first, in_turn):
+            store.apply(learnt(*COLUMNS[:2]) if name != "apply" else learnt(COLUMNS[0]))
+        others[meanwhile](in_turn)
+        WORK[name](in_turn)
+        with monkeypatch.context() as patched:
+            patched.setattr(RedisTransaction, "commit", after_another)
+            WORK[name](first)
+        assert met == [name]
+        ours, theirs = first.load(), in_turn.load()
+        assert rows_of(ours) == rows_of(theirs)
+        time = theirs.latest
+        for name_ in ("N", "S", "F", "Q", "A", "b"):
+            np.testing.assert_allclose(
+                getattr(ours.sums(time=time), name_),
+                getattr(theirs.sums(time=time), name_),
+                rtol=1e-9,
+            )
+        np.testing.assert_allclose(ours.user_sums()[1].N, theirs.user_sums()[1].N, rtol=1e-9)
+
+
+def test_keys_lie_below_one_prefix_and_leave_with_it(redis_server, redis_store):
+    import redis
+
+    with redis.Redis.from_url(redis_server.url) as client:
+        prefix = f"rankloom:{{{redis_store.namespace}:default}}:".encode()
+        assert all(key.startswith(prefix) for key in client.scan_iter())
+        assert client.dbsize() > 40
+        redis_store.clear()
+        assert client.dbsize() == 0
+
+
+def test_what_is_no_database_is_told(tmp_path):
+    (tmp_path / "fusion.db").write_bytes(b"not a database, but long enough to be one" * 100)
+    with pytest.raises(IntegrityError, match="not a database"):
+        open_store(f"sqlite:///{tmp_path}/fusion.db").load()
+
+
+def test_a_folder_that_is_missing_is_told(tmp_path):
+    with pytest.raises(StoreError, match="no folder"):
+        open_store(f"sqlite:///{tmp_path}/missing/fusion.db").load()
+
+
+def test_a_writer_that_waits_too_long_is_told(sqlite_store):
+    before = rows_of(sqlite_store.load())
+    other = sqlite3.connect(sqlite_store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        sqlite_store.apply(learnt(COLUMNS[1]))
+    assert rows_of(sqlite_store.load()) == before
+    other.execute("ROLLBACK")
+    other.close()
+    sqlite_store.apply(learnt(COLUMNS[1]))
+    assert len(sqlite_store.load().unit_rows()) > len(before)
+
+
+def test_a_full_disk_leaves_the_state_as_it_was(sqlite_store):
+    before = rows_of(sqlite_store.load())
+    connection = sqlite_store._connected()
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreError, match="full"):
+        sqlite_store.apply(learnt(*COLUMNS))
+    assert rows_of(sqlite_store.load()) == before
+    connection.execute("PRAGMA max_page_count = 1000000")
+    sqlite_store.apply(learnt(*COLUMNS))
+    assert len(sqlite_store.load().unit_rows()) > len(before)
+
+
+def test_a_write_that_breaks_half_way_is_undone(sqlite_store, monkeypatch):
+    before = rows_of(sqlite_store.load())
+    closed = sqlite_store.load().account.closed_units
+
+    def broken(*_):
+        msg = "disk I/O error"
+        raise sqlite3.OperationalError(msg)
+
+    monkeypatch.setattr(SqliteTransaction, "_write_units", broken)
+    with pytest.raises(StoreError, match="nothing of this batch was written"):
+        sqlite_store.compact(LINE + 500 * writer.STEP)
+    loaded = sqlite_store.load()
+    assert rows_of(loaded) == before
+    assert loaded.account.closed_units == closed
+
+
+def test_a_file_that_is_removed_is_missed(sqlite_store):
+    sqlite_store.path.unlink()
+    with pytest.raises(StoreError, match="removed or replaced"):
+        sqlite_store.apply(learnt(COLUMNS[1]))
+
+
+def test_a_server_without_memory_leaves_the_state_as_it_was(redis_server, redis_store):
+    import redis
+
+    before = rows_of(redis_store.load())
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory", 1)
+        with pytest.raises(StoreError, match="(?i)memory"):
+            redis_store.apply(learnt(*COLUMNS))
+        assert rows_of(redis_store.load()) == before
+        client.config_set("maxmemory", 0)
+    redis_store.apply(learnt(*COLUMNS))
+    assert len(redis_store.load().unit_rows()) > len(before)
+
+
+def test_a_server_that_dies_in_the_middle_is_told_and_nothing_is_lost(redis_server, namespace):
+    """The writer hears of it; when the server is back, sending everything again counts once."""
+    store = open_store(redis_server.url, namespace=namespace, timeout=5.0)
+    batches = [
+        learnt(writer.part(columns, slice(i, i + 20)))
+        for columns in COLUMNS
+        for i in range(0, 400, 20)
+    ]
+    store.apply(batches[0])
+    errors = []
+    wrote_some = threading.Event()
+
+    def write():
+        try:
+            for i in range(100_000):
+                store.apply(batches[i % len(batches)])
+                if i == 10:
+                    wrote_some.set()
+        except StoreError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert wrote_some.wait(60)
+    redis_server.stop()
+    thread.join()
+    assert len(errors) == 1
+    assert "send it again" in errors[0]
+    with pytest.raises(StoreError):
+        store.load()
+    redis_server.start()
+    assert len(store.load().unit_rows()) > 20
+    for batch in batches:
+        store.apply(batch)
+    ours, theirs = store.load().sums(), learnt(*COLUMNS).sums()
+    for name in ("N", "S", "F", "Q", "A", "b"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9)
+    store.close()
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password(tmp_path):
+    url = f"unix://me:secret@{tmp_path}/none.sock"
+    with pytest.raises(StoreError, match="cannot be reached") as caught:
+        open_store(url).load()
+    assert "secret" not in str(caught.value)
+    assert "secret" not in repr(open_store(url))
+
+
+def test_a_missing_client_is_told_by_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(StoreError, match=r"rankloom\[redis\]"):
+        open_store("redis://localhost:6379/0")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_writes_through_a_connection_of_its_own(store_url, namespace):
+    code = f"""if True:
+        import os, sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import store_writer as writer
+        from rankloom.bandit.store import open_store
+        store = open_store({store_url!r}, namespace={namespace!r})
+        batches = [writer.make_evidence() for _ in range(2)]
+        for i, batch in enumerate(batches):
+            batch.update(writer.events(i, 200))
+        store.apply(batches[0])
+        child = os.fork()
+        for _ in range(5):
+            store.apply(batches[0 if child else 1])
+            assert store.load() is not None
+        if not child:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with open_store(store_url, namespace=namespace) as store:
+        expected = learnt(writer.events(0, 200), writer.events(1, 200))
+        assert rows_of(store.load()) == rows_of(expected)
