@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .replay import replay_weights
     from .rewards import RewardTable
     from .score_fusion import Fused, fuse
+    from .store import Store, open_store
     from .weights import FusionWeights
 
 __all__ = [
@@ -38,12 +39,14 @@ __all__ = [
     "RewardTable",
     "Served",
     "SessionSums",
+    "Store",
     "Sums",
     "UpdateReport",
     "WeightsReplay",
     "fuse",
     "fuse_columns",
     "learning_curve",
+    "open_store",
     "replay_weights",
 ]
 __getattr__ = attach(
@@ -60,6 +63,8 @@ __getattr__ = attach(
         "UpdateReport": "_update_report",
         "Sums": "_sums",
         "SessionSums": "_sessions",
+        "Store": "store",
+        "open_store": "store",
         "RewardTable": "rewards",
         "Identity": "identity",
         "Evidence": "evidence",

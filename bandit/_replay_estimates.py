@@ -63,7 +63,7 @@ def contributions(pools: Pools, execution: Integers, gain: Floats, target: Targe
     """
     lists = len(pools.of_list)
     documents = len(pools.pool)
-    total = np.bincount(pools.of_row, weights=gain, minlength=documents)
+    total = np.bincount(pools.of_row, weights=gain, minlength=documents).astype(np.float64)
     worth = total / pools.seen
     others = _worth_elsewhere(pools, total, gain)
     lever = (target.document / pools.propensity)[pools.of_row]
@@ -85,7 +85,7 @@ def contributions(pools: Pools, execution: Integers, gain: Floats, target: Targe
 def _mean_of_pools(pools: Pools, worth: Floats) -> Floats:
     """Return the sum over a pool's documents, for every list."""
     total = np.bincount(pools.pool, weights=worth, minlength=len(pools.lists))
-    return np.asarray(total[pools.of_list])
+    return np.asarray(total[pools.of_list], np.float64)
 
 
 def _worth_elsewhere(pools: Pools, total: Floats, gain: Floats) -> Floats:

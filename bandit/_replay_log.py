@@ -92,7 +92,7 @@ class LoggedLists:
     @property
     def weighted(self) -> NDArray[np.bool_]:
         """Whether the served weights of each list are known; shape (e,)."""
-        return ~np.isnan(self.weights).any(axis=1)
+        return np.asarray(~np.isnan(self.weights).any(axis=1))
 
     def keep(self, chosen: NDArray[np.bool_], reason: str) -> LoggedLists:
         """Return some of the lists, and count the others under a reason."""
@@ -100,9 +100,9 @@ class LoggedLists:
         if not gone:
             return self
         rows = chosen[self.execution]
-        of_row = ("document", "position", "gain", "clicked", "x")
-        of_list = ("weights", "time", "query", "segment", "cluster", "session", "truncated")
-        of_list += ("policy",)
+        of_row = ["document", "position", "gain", "clicked", "x"]
+        of_list = ["weights", "time", "query", "segment", "cluster", "session", "policy"]
+        of_list.append("truncated")
         return replace(
             self,
             execution=(np.cumsum(chosen) - 1)[self.execution[rows]],
@@ -135,7 +135,7 @@ def read_lists(
     rows = reader.finish()
     executions = find_executions(rows, context=("user_id", "session_id", *segment_by))
     units = _units(rows, executions, reader, table, _own(rows, retriever_id))
-    return _lists(rows, executions, reader, units, segment_by)
+    return _lists(executions, reader, units, segment_by)
 
 
 class _Reader(RowReader):
@@ -242,7 +242,6 @@ def _folded(values: NDArray[Any], start: Integers) -> Integers:
 
 
 def _lists(
-    rows: LogRows,
     executions: Executions,
     reader: _Reader,
     units: _Units,
@@ -300,7 +299,7 @@ def _shares(weights: Floats) -> Floats:
 def _clusters(
     executions: Executions, shown: Integers, names: Sequence[str] = tuple(_CLUSTERS)
 ) -> tuple[Integers, str]:
-    """Number the users, else the sessions, else the executions."""
+    """Return codes of the users, else the sessions, else the executions, and what they are."""
     import polars as pl
 
     parts, words = [], []

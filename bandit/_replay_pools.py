@@ -67,7 +67,7 @@ class Pools:
             x=x / displays[:, None],
             of_row=of_row.astype(np.int64),
             examination=examination,
-            seen=np.bincount(of_row, weights=examination),
+            seen=np.asarray(np.bincount(of_row, weights=examination), np.float64),
         )
 
     @property
@@ -150,7 +150,7 @@ def _bound(mine: Floats, theirs: Floats, lowest: Floats, tops: Floats) -> Floats
     at = np.where(finite, ratio, 0.0)
     values = at * lowest[:, None] + gain_after - at * cost_after
     everything = gains.sum(axis=1)
-    return np.minimum(np.where(finite, values, np.inf).min(axis=1), everything)
+    return np.asarray(np.minimum(np.where(finite, values, np.inf).min(axis=1), everything))
 
 
 def _sums_after(values: Floats) -> Floats:

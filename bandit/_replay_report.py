@@ -198,9 +198,8 @@ class WeightsReplay:
 
     def _head(self) -> list[str]:
         verdict = "The gate passes" if self.passed else "The gate does not pass"
-        method = self.method
-        if method == "re-ranking":
-            method = "plain re-ranking of shown lists"
+        aware = self.method == "policy-aware"
+        method = self.method if aware else "plain re-ranking of shown lists"
         lines = [
             f"{verdict}: {method} over {self.lists:,} lists, against {self.baseline}",
             *(f"reason: {reason}" for reason in self.reasons),
@@ -224,9 +223,11 @@ class WeightsReplay:
         found = self.overlap
         lines = [
             "",
-            f"rests on {found.effective_displays:,.0f} effective of {found.displays:,} displays, "
-            f"{self.queries:,} queries, {self.clusters:,} clusters ({self.clustered_by}), "
-            f"{found.served_weights:,} different weights served",
+            (
+                f"rests on {found.effective_displays:,.0f} effective of {found.displays:,} "
+                f"displays, {self.queries:,} queries, {self.clusters:,} clusters "
+                f"({self.clustered_by}), {found.served_weights:,} different weights served"
+            ),
         ]
         if found.certain is not None:
             lines.append(
@@ -244,11 +245,15 @@ class WeightsReplay:
         s = self.sessions
         return [
             "",
-            f"sessions with a click, their lists reordered: {s.improved:,} improved, "
-            f"{s.degraded:,} degraded, {s.unchanged:,} unchanged; paired test p = {s.p:.3g}",
-            f"mean rank of clicked documents: {s.mean_rank:.2f}, before {s.mean_rank_before:.2f}; "
-            f"clicks over examination: {s.corrected_rank:.2f}, before "
-            f"{s.corrected_rank_before:.2f}",
+            (
+                f"sessions with a click, their lists reordered: {s.improved:,} improved, "
+                f"{s.degraded:,} degraded, {s.unchanged:,} unchanged; paired test p = {s.p:.3g}"
+            ),
+            (
+                f"mean rank of clicked documents: {s.mean_rank:.2f}, before "
+                f"{s.mean_rank_before:.2f}; clicks over examination: {s.corrected_rank:.2f}, "
+                f"before {s.corrected_rank_before:.2f}"
+            ),
             *(f"note: {note}" for note in self.notes),
         ]
 

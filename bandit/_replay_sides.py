@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def session_changes(
     session, of_list = np.unique(log.session, return_inverse=True)
     of_row = of_list[log.execution]
     active = np.bincount(of_row, weights=clicked, minlength=len(session)) > 0
-    total = np.bincount(of_row, weights=worth, minlength=len(session))[active]
+    total = np.bincount(of_row, weights=worth, minlength=len(session))[active].astype(np.float64)
     # A session without a user of its own is its own cluster.
     cluster = np.zeros(len(session), np.int64)
     cluster[of_list] = log.cluster
@@ -68,8 +68,9 @@ def policy_records(log: LoggedLists, reach: float) -> list[PolicyRecord]:
     The reference is "control", else "production", else there is none. Users (else sessions, else
     executions) are assigned to policies by a hash, so differences of means need no model.
     """
-    reward = np.bincount(log.execution, weights=log.gain, minlength=log.executions)
+    rewards = np.bincount(log.execution, weights=log.gain, minlength=log.executions)
     clicks = np.bincount(log.execution, weights=log.clicked, minlength=log.executions)
+    reward = np.asarray(rewards, np.float64)
     known = [(name, log.policy == code) for code, name in enumerate(log.policies)]
     known = [(name, own) for name, own in known if own.any()]
     lists = dict(known)
@@ -102,5 +103,5 @@ def _ranks(log: LoggedLists, weights: Floats) -> Integers:
     return ranks_within(log.execution, scores, log.document)
 
 
-def _mean(values: Floats, weight: Floats | None = None) -> float:
+def _mean(values: NDArray[np.floating[Any]], weight: Floats | None = None) -> float:
     return float(np.average(values, weights=weight)) if len(values) else float("nan")

@@ -212,8 +212,16 @@ class Units:
             *(row.position, row.segment, -1, row.arm, row.plus, row.minus, row.flags),
         )
         self._used += 1
-        _enter(self._table, self._records[at : at + 1], start=at)
+        self._enter_one(row, at)
         return at
+
+    def _enter_one(self, row: UnitRow, at: int) -> None:
+        last = len(self._table) - 1
+        mixed = place(row.execution, row.document)
+        slot = mixed & last
+        while self._table[slot]:
+            slot = (slot + 1) & last
+        self._table[slot] = (mixed >> 32 << 32) | (at + 1)
 
     def _fold_fields(self, at: int, row: UnitRow) -> bool:
         """Fold by the same rules as `_unit_kernels.fold_rows`."""
@@ -274,14 +282,14 @@ def _grown(records: NDArray[np.void], used: int, room: int) -> NDArray[np.void]:
     return larger
 
 
-def _enter(table: NDArray[np.uint64], records: NDArray[np.void], start: int = 0) -> None:
+def _enter(table: NDArray[np.uint64], records: NDArray[np.void]) -> None:
     """Enter units into the table, all at once: those that find their slot taken move on."""
     last = np.uint64(len(table) - 1)
     with np.errstate(over="ignore"):
         mixed = records["execution"] * np.uint64(MULTIPLIER) + records["document"]
     mixed ^= mixed >> np.uint64(32)
     entry = (mixed >> np.uint64(32) << np.uint64(32)) + np.arange(
-        start + 1, start + len(records) + 1, dtype=np.uint64
+        1, len(records) + 1, dtype=np.uint64
     )
     slot = mixed & last
     while len(entry):

@@ -172,8 +172,8 @@ def learning_curve(
 
 def _some(columns: EventColumns, rows: NDArray[np.int64]) -> EventColumns:
     """Return some rows; the dictionaries stay."""
-    names = ("execution", "document", "types", "time", "position", "feature_uri")
-    names += ("user", "session", "segment", "scored")
+    names = ["execution", "document", "types", "time", "position", "feature_uri"]
+    names += ["user", "session", "segment", "scored"]
     changed = {name: getattr(columns, name) for name in names}
     return replace(columns, **{n: codes[rows] for n, codes in changed.items() if codes is not None})
 

@@ -188,7 +188,7 @@ def _relevance(log: _Log, reading: Reading, chosen: NDArray[np.bool_]) -> tuple[
     X = log.X[chosen]
     clicks, exposure = log.documents.clicks[chosen], reading.exposure[chosen]
     gained = np.where(log.pairs.clicked, grade_gains(log.pairs.y, log.settings["label_gain"]), 0.0)
-    gains = log.documents.total(gained * log.pairs.weight)[chosen]
+    gains = log.documents.total(gained * log.pairs.weight.astype(np.float64))[chosen]
     strength, caution = log.settings["prior_strength"], log.settings["prior_exposure"]
     prior = relevance_from_features(log.trainer, X, clicks, exposure)(X)
     found = posterior_relevance(clicks, exposure, prior, strength=strength, caution=caution)

@@ -105,16 +105,18 @@ class Choice:
         )
 
     def __str__(self) -> str:
-        """Return the account: evidence, members, and the reasons."""
+        """Return the account: evidence (best first), members, and the reasons."""
         lines = []
+        best_first = sorted(self.evidence.items(), key=lambda item: -item[1].log_likelihood)
+        heaviest_first = sorted(self.members.items(), key=lambda item: (-item[1], item[0]))
         if self.evidence:
             lines.append("click model   held-out log-likelihood   over document-blind (s.e.)")
             lines += [
                 f"{name:12}  {found.log_likelihood:23.4f}   "
                 f"{found.over_best_blind:+.4f} ({found.standard_error:.4f})"
-                for name, found in self.evidence.items()
+                for name, found in best_first
             ]
-        blend = ", ".join(f"{name} {weight:.2f}" for name, weight in self.members.items())
+        blend = ", ".join(f"{name} {weight:.2f}" for name, weight in heaviest_first)
         lines.append(f"members: {blend}")
         if self.fall_back:
             lines.append("ranks by document_score, where it is given")

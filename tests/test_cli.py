@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from rankloom.cli import app, main
+from rankloom.ltr import Ranker
 
 COMMANDS = [
     "validate",
@@ -19,6 +20,9 @@ COMMANDS = [
     "evaluate",
     "compare",
     "rerank",
+    "learn-fusion",
+    "weights",
+    "replay",
     "simulate",
     "demo",
 ]
@@ -41,7 +45,7 @@ def world(tmp_path_factory):
     log.filter(pl.col("timestamp") < half).write_parquet(folder / "early.parquet")
     log.filter(pl.col("timestamp") >= half).write_parquet(folder / "late.parquet")
     with pytest.raises(SystemExit, match="^0$"):
-        main([*train_arguments(folder), "--out", str(folder / "model")])
+        main([*train_arguments(folder), "--out", str(folder / "model"), "--debias", "position"])
     return folder
 
 
@@ -290,7 +294,10 @@ def test_train_tells_what_it_read_and_learnt_as_json(run, world, tmp_path):
     told = json.loads(text)
     load = told["load"]
     assert code == 0
-    assert told["debias"] == "position"
+    assert told["debias"] == "auto"
+    assert told["choice"]["click_model"] in told["choice"]["evidence"]
+    assert sum(told["choice"]["members"].values()) == pytest.approx(1)
+    assert [note for note in told["notes"] if note not in told["choice"]["reasons"]] == []
     assert load["rows_read"] == load["rows_kept"] + load["duplicates"] + load["quarantined"]
     assert told["pairs"] > told["clicked"] > 0
     assert told["trees"] > 0
@@ -303,7 +310,20 @@ def test_train_writes_tables_for_people(run, world, tmp_path):
     assert code == 0
     assert "share of gain" in text
     assert "document_score" in text
+    assert "debias=auto" in text
+    assert "held-out log-likelihood" in text
+    assert str(Ranker.load(tmp_path / "model").choice_) in text
     assert str(tmp_path / "model") in err
+
+
+@pytest.mark.parametrize("mode", ["none", "position", "ips", "pairwise", "click_model"])
+def test_train_knows_every_mode(run, world, tmp_path, mode):
+    arguments = [*train_arguments(world), "--out", tmp_path / "m", "--debias", mode]
+    code, text, _ = run(*arguments, "--json")
+    told = json.loads(text)
+    assert (code, told["debias"]) == (0, mode)
+    assert (told["choice"] is not None) == (mode == "click_model")
+    assert mode in run("train", "--help")[1]
 
 
 def test_train_on_dirty_interactions_counts_and_keeps_the_bad_rows(run, world, tmp_path):
@@ -451,7 +471,8 @@ def test_a_picture_in_a_format_that_cannot_be_drawn_is_refused_before_reading(ru
 def test_the_demo_runs_and_leaves_its_files(run, tmp_path):
     code, text, err = run("demo", tmp_path / "out", "--executions", "400", "--threads", "1")
     assert (code, err) == (0, "")
-    for heading in ("examined", "debias='ips'", "reranked"):
+    for heading in ("examined", "debias='auto'", "members:", "reranked", "learnt weight"):
         assert heading in text
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {"log.parquet", "features.parquet", "quarantine.jsonl", "model"}
+    data = {"log.parquet", "features.parquet", "quarantine.jsonl"}
+    assert written == data | {"model", "weights.json"}

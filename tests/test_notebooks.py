@@ -44,6 +44,16 @@ def texts(notebook):
     return "\n".join([*printed, *shown])
 
 
+def pictures_of(notebook):
+    """Return all pictures of a notebook that ran."""
+    return [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+
+
 def test_there_are_notebooks():
     assert NOTEBOOKS
 
@@ -58,13 +68,18 @@ def test_it_is_stored_without_outputs(path):
 def test_position_bias_runs_and_shows_what_it_promises(tmp_path):
     notebook = run(NOTEBOOKS[0].with_name("position_bias.ipynb"), tmp_path)
     shown = texts(notebook)
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 3
+    assert len(pictures_of(notebook)) == 3
     assert "Ways out" in shown
     assert "true NDCG@10" in shown
+    assert "Warning" not in shown
+
+
+def test_learned_fusion_runs_and_shows_what_it_promises(tmp_path):
+    notebook = run(NOTEBOOKS[0].with_name("learned_fusion.ipynb"), tmp_path)
+    shown = texts(notebook)
+    assert len(pictures_of(notebook)) == 5
+    assert "the same session is served the same weights: True" in shown
+    assert "image leads for good" in shown
+    assert "raise explore_pct" in shown
+    assert "policy-aware over 480 lists" in shown
     assert "Warning" not in shown

@@ -1,8 +1,8 @@
 """The `rankloom` command: its commands, and how they end.
 
-Exit codes: 0 for success, 1 where `validate` found rows that break a rule or `compare` does not let
-a candidate pass, 2 for anything that the user can mend (one line on stderr that starts with
-``error:``), 130 for an interrupt.
+Exit codes: 0 for success, 1 where `validate` found rows that break a rule or `compare` or `replay`
+does not let a candidate pass, 2 for anything that the user can mend (one line on stderr that starts
+with ``error:``), 130 for an interrupt.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from . import __version__
 from ._cli.compare import compare
 from ._cli.demo import demo
 from ._cli.evaluate import evaluate
+from ._cli.learn_fusion import learn_fusion
 from ._cli.position_bias import position_bias
+from ._cli.replay import replay
 from ._cli.rerank import rerank
 from ._cli.simulate import simulate
 from ._cli.train import train
 from ._cli.validate import validate
+from ._cli.weights import weights
 from .errors import RankloomError
 
 if TYPE_CHECKING:
@@ -38,7 +41,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (validate, position_bias, train, evaluate, compare, rerank, simulate, demo):
+RERANKING = (validate, position_bias, train, evaluate, compare, rerank)
+FUSION = (learn_fusion, weights, replay)
+for command in (*RERANKING, *FUSION, simulate, demo):
     app.command()(command)
 
 
@@ -58,11 +63,12 @@ def rankloom(
         ),
     ] = False,
 ) -> None:
-    """Turn stored search interactions into a position-debiased LightGBM reranker.
+    """Turn stored search interactions into a debiased reranker and learnt fusion weights.
 
     A typical run: **validate** a log, look at its **position-bias**, **train** a
     ranker on it, **evaluate** that on later interactions, **compare** it with
-    production, **rerank** with it.
+    production, **rerank** with it. For the weights of retrieval channels:
+    **learn-fusion** from a log, look at the **weights**, **replay** later interactions.
     **demo** does all of this on simulated interactions.
     """
 

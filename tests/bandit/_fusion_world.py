@@ -45,9 +45,11 @@ class World:
 def served_weights(n, generator, *, centre=(0.4, 0.3, 0.3), explore=0.2, control=0.1, spread=30.0):
     """Draw weights and the name of the policy of every list."""
     place = generator.random(n)
-    policy = np.where(place < explore, "explore", np.where(place < explore + control, "control", "learned"))
+    rest = np.where(place < explore + control, "control", "learned")
+    policy = np.where(place < explore, "explore", rest)
     weights = generator.dirichlet(np.array(centre) * spread, n)
-    weights[policy == "explore"] = generator.dirichlet(np.ones(len(centre)), (policy == "explore").sum())
+    exploring = policy == "explore"
+    weights[exploring] = generator.dirichlet(np.ones(len(centre)), exploring.sum())
     weights[policy == "control"] = 1.0 / len(centre)
     return weights, policy
 
@@ -73,19 +75,21 @@ def log_of(world, n, seed, *, weights=None, policy=None, logged=True, size=300, 
             metadata.append(json.dumps({"features": features, **tail}))
     rows = np.repeat(np.arange(n), 10)
     best = world.x[query[rows], shown.ravel()].argmax(axis=1)
-    base = pl.DataFrame({
-        "execution_id": [f"e{seed}-{i}" for i in rows],
-        "user_id": [f"u{u}" for u in generator.integers(0, size, n)[rows]],
-        "session_id": [f"s{seed}-{i}" for i in rows],
-        "retriever_id": "default",
-        "feature_id": [f"d{d:03d}" for d in shown.ravel()],
-        "position": np.tile(np.arange(10, dtype=np.int32), n),
-        "query_snapshot": [json.dumps({"query": f"q{q}"}) for q in query[rows]],
-        "feature_uri": [ARMS[a] for a in best],
-        "result_set_size": np.full(10 * n, 30, np.int32),
-        "metadata": metadata,
-        "timestamp": start[rows],
-    })
+    base = pl.DataFrame(
+        {
+            "execution_id": [f"e{seed}-{i}" for i in rows],
+            "user_id": [f"u{u}" for u in generator.integers(0, size, n)[rows]],
+            "session_id": [f"s{seed}-{i}" for i in rows],
+            "retriever_id": "default",
+            "feature_id": [f"d{d:03d}" for d in shown.ravel()],
+            "position": np.tile(np.arange(10, dtype=np.int32), n),
+            "query_snapshot": [json.dumps({"query": f"q{q}"}) for q in query[rows]],
+            "feature_uri": [ARMS[a] for a in best],
+            "result_set_size": np.full(10 * n, 30, np.int32),
+            "metadata": metadata,
+            "timestamp": start[rows],
+        }
+    )
     impressions = base.with_columns(interaction_type=pl.lit(["impression"]))
     clicks = base.filter(pl.Series(clicked.ravel())).with_columns(
         interaction_type=pl.lit(["click"]), timestamp=pl.col("timestamp") + pl.duration(seconds=9)

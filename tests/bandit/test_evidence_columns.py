@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -109,6 +110,44 @@ def test_an_update_reports_what_became_of_every_row():
     keys = {*zip(columns.execution[used].tolist(), columns.document[used].tolist(), strict=True)}
     assert report.units_opened == len(keys)
     again = evidence.update(columns)
+    assert (again.units_opened, again.rows_changing) == (0, 0)
+
+
+def test_a_column_that_is_not_given_is_missing_in_every_row():
+    none = dict.fromkeys(["user", "session", "segment", "feature_uri", "scores", "weights"])
+    missing = np.full(500, -1)
+    filled = {"user": missing, "session": missing, "segment": missing, "feature_uri": missing}
+    states = [Evidence(ARMS, segment_by=["country"], source="s") for _ in range(2)]
+    reports = [
+        states[0].update(make_columns(**none)),
+        states[1].update(make_columns(scores=None, weights=None, **filled)),
+    ]
+    assert reports[0] == reports[1]
+    assert reports[0].without_feature_uri == reports[0].rows_used
+    assert states[0].to_bytes() == states[1].to_bytes()
+
+
+def test_one_large_batch_says_the_same_as_many_small_ones():
+    """The compiled fold works in blocks; some open units only, some none, most both."""
+    columns = make_columns(
+        6_000,
+        execution=np.sort(np.random.default_rng(3).integers(-1, 3_000, 6_000)),
+        executions=[f"e{i}" for i in range(3_000)],
+    )
+    names = ["execution", "document", "types", "time", "position", "feature_uri"]
+    names += ["user", "session", "segment", "scores", "weights"]
+    whole, parts = (Evidence(ARMS, segment_by=["country"], source="s") for _ in range(2))
+    report = whole.update(columns)
+    reports = [
+        parts.update(replace(columns, **{n: getattr(columns, n)[i : i + 70] for n in names}))
+        for i in range(0, 6_000, 70)
+    ]
+    counts = ("rows", "units_opened", "without_execution", "list_level", "unknown_feature_uri")
+    for count in counts:
+        assert getattr(report, count) == sum(getattr(each, count) for each in reports)
+    assert report.units_without_exposure == reports[-1].units_without_exposure > 0
+    assert whole.to_bytes() == parts.to_bytes()
+    again = whole.update(columns)
     assert (again.units_opened, again.rows_changing) == (0, 0)
 
 

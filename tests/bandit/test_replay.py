@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from rankloom.bandit import FusionBandit, FusionWeights, replay_weights
-from rankloom.bandit._replay_pools import highest_unseen, Pools
 from rankloom.bandit._replay_log import read_lists
+from rankloom.bandit._replay_pools import Pools, highest_unseen
 from rankloom.errors import InvalidInputError
 from tests.bandit._fusion_world import ARMS, World, log_of, served_weights
 
@@ -99,7 +99,7 @@ def test_a_better_candidate_passes_and_a_worse_one_does_not(log):
     assert any("DCG@10" in reason for reason in worse.reasons)
 
 
-def test_a_planted_channel_is_learnt_from_the_first_half_and_passes_on_the_second(world, log):
+def test_a_planted_channel_is_learnt_from_the_first_half_and_passes_on_the_second(log):
     half = log["timestamp"].quantile(0.5)
     bandit = FusionBandit(ARMS)
     bandit.update(log.filter(pl.col("timestamp") < half))
@@ -149,7 +149,9 @@ def test_unserved_regions_give_a_statement_instead_of_an_interval(world):
     """Weights near equal ones say nothing of what the noise channel alone would have shown."""
     generator = np.random.default_rng(0)
     served, _ = served_weights(600, generator, explore=0, control=0, spread=2000)
-    found = replay_weights(log_of(world, 600, 1, weights=served), dict(zip(ARMS, (0, 0, 1.0))))
+    found = replay_weights(
+        log_of(world, 600, 1, weights=served), dict(zip(ARMS, (0, 0, 1.0), strict=True))
+    )
     assert found.overlap.certain < 0.5
     assert found.metrics["DCG@10"].interval is None
     assert "raise explore_pct" in found.statement
@@ -202,7 +204,7 @@ def test_the_bound_is_the_cut_itself_for_the_weights_that_were_served(world):
     lists = read_lists(log_of(world, 100, 1, weights=served), ARMS)
     pools = Pools.of(lists, 1.0 / (lists.position + 1.0), together=True)
     bound = highest_unseen(lists, pools, np.tile([0.4, 0.3, 0.3], (len(pools.lists), 1)))
-    last = (lists.x[9::10] @ [0.4, 0.3, 0.3])
+    last = lists.x[9::10] @ [0.4, 0.3, 0.3]
     assert bound == pytest.approx(last[np.unique(pools.of_list, return_index=True)[1]])
 
 
@@ -278,7 +280,7 @@ def test_policies_are_compared_by_their_own_lists(world):
 
 
 def test_sessions_gain_from_better_weights_once_examination_is_allowed_for(log):
-    """Their plain counts favour what was shown, as clicks do; the mean over examination does not."""
+    """Their counts favour what was shown, as clicks do; the mean over examination does not."""
     found = replay_weights(log, BETTER, baseline=EQUAL).sessions
     assert min(found.improved, found.degraded, found.unchanged) > 0
     assert found.difference > 0
@@ -292,12 +294,14 @@ def test_sessions_gain_from_better_weights_once_examination_is_allowed_for(log):
 def test_snapshots_weigh_every_segment_by_its_own_posterior(world):
     """Phones like what text finds; desktops what the noise channel finds."""
     phones, desktops = log_of(world, 700, 1), log_of(World(8, 12, 20, (None, 2.0, 1.0)), 700, 2)
-    log = pl.concat([
-        each.with_columns(
-            metadata=pl.col("metadata").str.replace(r"^\{", f'{{"device": "{name}", ')
-        )
-        for name, each in (("phone", phones), ("desktop", desktops))
-    ])
+    log = pl.concat(
+        [
+            each.with_columns(
+                metadata=pl.col("metadata").str.replace(r"^\{", f'{{"device": "{name}", ')
+            )
+            for name, each in (("phone", phones), ("desktop", desktops))
+        ]
+    )
     half = log["timestamp"].quantile(0.5)
     bandit = FusionBandit(ARMS, segment_by=["device"])
     bandit.update(log.filter(pl.col("timestamp") < half))

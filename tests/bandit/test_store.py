@@ -103,7 +103,6 @@ def test_a_batch_counts_once_however_often_it_comes(store):
 )
 @given(seed=st.integers(0, 2**32 - 1), batches=st.integers(1, 12))
 def test_any_order_and_any_batches_give_one_state(store_url, seed, batches):
-    """Some batches come twice, others after what they follow."""
     rng = np.random.default_rng(seed)
     order = np.array_split(rng.permutation(SIZE), batches)
     with open_store(store_url, namespace=f"any-{seed}-{batches}") as store:
@@ -383,16 +382,6 @@ def test_a_follower_sees_other_processes_sessions(store):
     assert follower.evidence.session_sums("s", now=NOW).N.tolist() == [1.0]
 
 
-def test_snapshots_are_kept_newest_first(store):
-    for i in range(25):
-        store.put_snapshot(f"s{i}", f"weights {i} \N{SNOWMAN}")
-    assert store.get_snapshot() == store.get_snapshot("s24") == "weights 24 \N{SNOWMAN}"
-    assert store.get_snapshot("s5") == "weights 5 \N{SNOWMAN}"
-    assert store.get_snapshot("s4") is None
-    store.put_snapshot("s10", "again")
-    assert store.get_snapshot() == store.get_snapshot("s10") == "again"
-
-
 def test_threads_share_a_store(store):
     evidence = [learnt(columns) for columns in COLUMNS]
     threads = [
@@ -409,21 +398,3 @@ def test_a_closed_store_opens_again(store):
     store.apply(learnt(COLUMNS[0]))
     store.close()
     assert_same(store.load(), learnt(COLUMNS[0]))
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *("fusion.db", "sqlite://fusion.db", "sqlite:///", "postgres://host/db", "redis://", ""),
-        *("redis:///0", "redis://host/name", "redis://host:port/0", "unix://", "redis:host"),
-    ],
-)
-def test_a_wrong_url_is_refused_with_the_forms_expected(url):
-    with pytest.raises(InvalidInputError, match=r"url: .*"):
-        open_store(url)
-
-
-@pytest.mark.parametrize("names", [{"namespace": ""}, {"retriever_id": None}, {"timeout": 0}])
-def test_wrong_names_are_refused(names, tmp_path):
-    with pytest.raises(InvalidInputError, match=next(iter(names))):
-        open_store(f"sqlite:///{tmp_path}/f.db", **names)

@@ -40,7 +40,7 @@ def test_judged_lists_are_measured_by_plain_ndcg(make_pairs):
     assert value == pytest.approx(np.nanmean(ndcg(judged.y, scores, judged.group, 5)))
 
 
-@pytest.mark.parametrize("debias", ["none", "position", "ips"])
+@pytest.mark.parametrize("debias", ["none", "position", "ips", "click_model", "auto"])
 def test_training_stops_at_the_best_round_and_prediction_uses_it(pairs, later, debias):
     ranker = Ranker(debias, examination=CURVE, early_stopping_rounds=8, **FAST)
     ranker.fit(pairs, later)

@@ -70,6 +70,8 @@ def rewrite(folder, **changes):
         ("none", {}),
         ("position", {"params": {"eta": 0.3}, "random_state": np.random.default_rng(0)}),
         ("ips", {"examination": CURVE}),
+        ("auto", {}),
+        ("click_model", {"random_state": np.random.default_rng(0)}),
         ("ips", {"examination": PositionBias.from_curve(CURVE)}),
     ],
 )
@@ -90,6 +92,7 @@ def test_a_loaded_ranker_is_the_one_that_was_saved(pairs, tmp_path, debias, opti
         "grades_",
         "seed_",
         "notes_",
+        "choice_",
     ):
         assert getattr(loaded, name) == getattr(ranker, name)
     if ranker.examination_ is not None:

@@ -4,10 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rankloom.errors import InvalidInputError
 from rankloom.ltr import ips_relevance
-from rankloom.ltr.relevance import grade_gains, level_gains, soft_labels
+from rankloom.ltr.relevance import (
+    grade_gains,
+    level_gains,
+    posterior_relevance,
+    soft_labels,
+)
 
 
 def by_document(pairs, examination, **options):
@@ -105,3 +111,38 @@ def test_soft_labels_of_nearly_all_zeros_still_tell_the_few_apart():
     relevance = np.zeros(1000)
     relevance[:2] = [0.5, 1.0]
     assert soft_labels(relevance)[:3].tolist() == [32, 63, 0]
+
+
+def test_posterior_relevance_is_the_mean_of_a_gamma_posterior():
+    generator = np.random.default_rng(0)
+    clicks, exposure = generator.poisson(3.0, 50).astype(float), generator.gamma(2.0, 5.0, 50)
+    prior = generator.uniform(0.01, 1.0, 50)
+    found = posterior_relevance(clicks, exposure, prior, strength=3.0, caution=2.0)
+    shape, rate = 3.0 * prior, 5.0
+    expected = stats.gamma(shape + clicks, scale=1 / (rate + exposure)).mean()
+    np.testing.assert_allclose(found, expected)
+
+
+def test_posterior_relevance_leans_on_features_without_clicks_and_on_clicks_with_many():
+    prior = np.array([0.1, 0.5, 0.9])
+    none = np.zeros(3)
+    np.testing.assert_allclose(posterior_relevance(none, none, prior, caution=0), prior)
+    np.testing.assert_allclose(posterior_relevance(none, none, prior), prior / 2)
+    many = np.full(3, 1e9)
+    np.testing.assert_allclose(posterior_relevance(0.3 * many, many, prior), 0.3, rtol=1e-6)
+    plain = posterior_relevance(np.full(3, 6.0), np.full(3, 10.0), prior, strength=0, caution=2)
+    np.testing.assert_allclose(plain, 6 / 12)
+    nothing = posterior_relevance(none, none, prior, strength=0, caution=0)
+    np.testing.assert_array_equal(nothing, 0)
+
+
+def test_posterior_relevance_without_features_is_ips_relevance(pairs):
+    examination = 1 / (pairs.position + 1.0)
+    ips = ips_relevance(pairs, examination, prior_exposure=4.0)
+    clicks = ips.relevance * (ips.exposure + 4)
+    found = posterior_relevance(clicks, ips.exposure, np.zeros(len(clicks)), strength=0)
+    np.testing.assert_allclose(found, ips.relevance)
+
+
+def test_soft_labels_of_no_relevance_at_all_are_zero():
+    np.testing.assert_array_equal(soft_labels(np.zeros(5)), 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .demo_fusion import fusion_lines
 from .options import Threads
 from .output import show, table
 
@@ -50,7 +51,9 @@ def demo(
     rankers = _train(earlier, bias, out / "model", threads)
     _judge(catalogue, bias.apply(later), rankers)
     _rerank(catalogue, later, rankers["auto"])
-    show(["", f"The log, the features, the quarantine and the model are in {out}."])
+    weights = fusion_lines(catalogue, log, out / "weights.json")
+    _step("8. Weights for fusing the retrieval channels", *weights)
+    show(["", f"The log, features, quarantine, model and weights are in {out}."])
 
 
 def _step(title: str, *lines: str) -> None:
