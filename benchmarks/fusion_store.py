@@ -225,22 +225,21 @@ def write_on(url: str, name: str, started: Event, stop: Event) -> None:
                 return
 
 
-def bare_reader(kind: str, url: str, key: bytes, value: bytes) -> Callable[[], bytes]:
+def bare_reader(kind: str, url: str, key: bytes, value: bytes) -> Callable[[], object]:
     """Return what reads one value by key."""
     if kind == "sqlite":
         connection = connect(url)
         connection.execute("INSERT OR REPLACE INTO bare VALUES (?, ?)", (key, value))
 
-        def select() -> bytes:
-            found = connection.execute("SELECT value FROM bare WHERE key = ?", (key,))
-            return bytes(found.fetchone()[0])
+        def select() -> object:
+            return connection.execute("SELECT value FROM bare WHERE key = ?", (key,)).fetchone()
 
         return select
     import redis
 
     client = redis.Redis.from_url(url)
     client.set(key, value)
-    return lambda: bytes(client.get(key) or b"")
+    return lambda: client.get(key)
 
 
 def reading(kind: str, url: str, reads: int) -> dict[str, dict[str, float]]:
@@ -283,14 +282,14 @@ def reading(kind: str, url: str, reads: int) -> dict[str, dict[str, float]]:
 def redis_server(folder: Path) -> Iterator[str | None]:
     """Start a server on a free port; None, with a line that says why, where there is none."""
     program = shutil.which("redis-server")
+    if program is None:
+        print("Redis is left out: no redis-server on the path")
+        yield None
+        return
     try:
         import redis
-    except ImportError:
-        program, missing = None, "the client redis-py"
-    else:
-        missing = "redis-server"
-    if program is None:
-        print(f"Redis is left out: {missing} is not installed")
+    except ImportError as error:
+        print(f"Redis is left out: {error}")
         yield None
         return
     with closing(socket.socket()) as probe:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from rankloom.bandit import FusionBandit, FusionWeights, replay_weights
+from rankloom.bandit._replay_estimates import Spread, Target, contributions
 from rankloom.bandit._replay_log import read_lists
 from rankloom.bandit._replay_pools import Pools, highest_unseen
 from rankloom.errors import InvalidInputError
@@ -334,3 +335,31 @@ def test_wrong_options_are_refused(log, options, words):
 def test_something_that_holds_no_weights_is_refused(log):
     with pytest.raises(InvalidInputError, match="FusionWeights"):
         replay_weights(log.head(50), 0.5)
+
+
+# Standard errors in closed form
+
+
+def test_lists_that_stand_alone_deviate_by_what_they_brought(world):
+    """Then the estimate is a plain mean of inverse-propensity sums, and so is its error."""
+    lists = read_lists(log_of(world, 200, 1), ARMS)
+    examination = 1.0 / (lists.position + 1.0)
+    pools = Pools.of(lists, examination, together=False)
+    target = Target(1.0 / np.log2(pools.ranks(pools.x @ [0.7, 0.2, 0.1]) + 2.0))
+    found = contributions(pools, lists.execution, lists.gain, target)
+    brought = target.document[pools.of_row] * lists.gain / examination
+    sums = np.bincount(lists.execution, weights=brought)
+    assert found.value == pytest.approx(sums.mean())
+    assert found.influence == pytest.approx(sums - sums.mean(), abs=1e-12)
+    error = Spread(np.arange(200)).error(found.influence)
+    assert error == pytest.approx(sums.std(ddof=1) / np.sqrt(200))
+
+
+def test_copies_of_a_user_add_nothing():
+    """Every list four times over, by the same users: the same error, not half of it."""
+    generator = np.random.default_rng(0)
+    influence = generator.standard_normal(50)
+    cluster = np.arange(50)
+    once = Spread(cluster).error(influence - influence.mean())
+    copied = Spread(np.repeat(cluster, 4)).error(np.repeat(influence - influence.mean(), 4))
+    assert copied == pytest.approx(once)
