@@ -82,9 +82,12 @@ def auto(world: World) -> NDArray[np.float32]:
     return ranker.predict(world.test)
 
 
-def undistilled(world: World) -> NDArray[np.float64]:
-    """Return the scores of the blend that auto's model was taught."""
-    return blended(world.shared["auto"].members_, world.test.X, world.threads)
+def undistilled(world: World) -> NDArray[Any]:
+    """Return the scores of the blend that auto's model was taught, if there was one."""
+    ranker = world.shared["auto"]
+    if not ranker.members_:
+        return ranker.predict(world.test)
+    return blended(ranker.members_, world.test.X, world.threads)
 
 
 METHODS: dict[str, Callable[[World], NDArray[Any]]] = {

@@ -49,6 +49,11 @@ if TYPE_CHECKING:
 
 FEWEST_CLICKS = 50
 
+ALONE = 0.6
+"""Reliability from which the click model is not blended. Where labels are sure, the other members and
+the last step blur them: on the dense logs of `rankloom demo` (0.7) by 4 points of NDCG. On MQ2007-agg
+with 200,000 sessions (0.8) they would still have added 1 point; with 20,000 (0.4) they add 1 to 3."""
+
 CLICK_MODEL, PAIRWISE, JOINT = "click_model", "pairwise", "joint"
 
 
@@ -107,6 +112,8 @@ def auto_lesson(
     labels, choice = _labels(log, reading, choice)
     data = document_data(log.X, labels, log.documents.group)
     choice = _decide_fall_back(log, reading, choice, seed)
+    if _stands_alone(choice):
+        return Lesson(data, examination=log.examination, choice=_alone(choice))
     boosters, pair_bias = {CLICK_MODEL: trainer.rank(data)}, None
     try:
         boosters[PAIRWISE], pair_bias = _train_pairwise(log)
@@ -207,12 +214,29 @@ def _train_pairwise(log: _Log) -> tuple[lightgbm.Booster, pl.DataFrame]:
     return train_pairwise(train_set, data, trainer.params, clip=log.settings["clip"])
 
 
+def _told(choice: Choice) -> bool:
+    """Whether the reading rests on what the log tells: its curve, or a model that needs none."""
+    return choice.identified or choice.click_model == "dbn"
+
+
+def _stands_alone(choice: Choice) -> bool:
+    """Whether documents' own clicks tell so much that other views would only blur it."""
+    return _told(choice) and (choice.reliability or 0.0) >= ALONE
+
+
+def _alone(choice: Choice) -> Choice:
+    choice.reasons.append(
+        f"{choice.reliability:.0%} of the labels rests on documents' own clicks: the click model "
+        "needs no other view"
+    )
+    return replace(choice, members={CLICK_MODEL: 1.0})
+
+
 def _weights(choice: Choice, boosters: Mapping[str, lightgbm.Booster]) -> dict[str, float]:
     """Weigh the models of clicks on documents by how much they have to go by; pairwise is 1."""
     reliability = choice.reliability or 0.0
-    told = choice.identified or choice.click_model == "dbn"
     raw = dict.fromkeys(boosters, 1.0)
-    raw[CLICK_MODEL] = (2.0 if told else 1.0) * reliability
+    raw[CLICK_MODEL] = (2.0 if _told(choice) else 1.0) * reliability
     raw[JOINT] = min(1.0, 2.0 * reliability)
     choice.reasons.append(
         f"{reliability:.0%} of the labels rests on documents' own clicks: the click model weighs "

@@ -110,7 +110,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     choice_ : Choice or None
         For "auto" and "click_model": what was chosen, and on which evidence; print it.
     members_ : sequence of Member
-        For "auto": the blend that the model was taught. Not saved: empty after `load`.
+        For "auto": the blend that the model was taught; empty where the click model stands alone,
+        and after `load`.
     pair_bias_ : polars.DataFrame or None
         For "pairwise" and "auto": the ratios by ``position``, relative to the first one.
         ``clicked`` (t+) says how likely a relevant document is clicked there, so 0.5 means half as
