@@ -50,9 +50,12 @@ if TYPE_CHECKING:
 FEWEST_CLICKS = 50
 
 ALONE = 0.6
-"""Reliability from which the click model is not blended. Where labels are sure, the other members and
-the last step blur them: on the dense logs of `rankloom demo` (0.7) by 4 points of NDCG. On MQ2007-agg
-with 200,000 sessions (0.8) they would still have added 1 point; with 20,000 (0.4) they add 1 to 3."""
+"""Reliability from which the click model is not blended.
+
+Where labels are sure, the other members and the last step blur them: on the dense logs of
+`rankloom demo` (0.7) by 4 points of NDCG. On MQ2007-agg with 200,000 sessions (0.8) they would
+still have added 1 point; with 20,000 (0.4) they add 1 to 3.
+"""
 
 CLICK_MODEL, PAIRWISE, JOINT = "click_model", "pairwise", "joint"
 
