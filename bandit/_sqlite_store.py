@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -65,6 +66,7 @@ class SqliteStore(Store):
         self.path, self.timeout = Path(path), timeout
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._closer: weakref.finalize[..., SqliteStore] | None = None
         self._owner = 0
         self._file: tuple[int, int] | None = None
         self._inherited: list[sqlite3.Connection] = []
@@ -72,8 +74,8 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Close the file; the next call opens it again."""
         with self._lock:
-            if self._connection is not None and self._owner == os.getpid():
-                self._connection.close()
+            if self._closer is not None and self._owner == os.getpid():
+                self._closer()
             self._connection = None
 
     def clear(self) -> None:
@@ -162,6 +164,8 @@ class SqliteStore(Store):
             connection.close()
             raise
         self._connection, self._owner, self._file = connection, os.getpid(), _file(self.path)
+        # A store that nobody closed closes its file when it goes; Python 3.13 warns otherwise.
+        self._closer = weakref.finalize(self, _close_in, self._owner, connection)
         return connection
 
     def _check_file(self) -> None:
@@ -189,6 +193,12 @@ class SqliteStore(Store):
                 f"{error}"
             )
             raise StoreError(msg) from error
+
+
+def _close_in(process: int, connection: sqlite3.Connection) -> None:
+    """Close a connection in the process that opened it, and in no fork of it."""
+    if process == os.getpid():
+        connection.close()
 
 
 def _prepare(connection: sqlite3.Connection, deadline: float) -> None:
