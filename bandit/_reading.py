@@ -50,7 +50,7 @@ def read_columns(
 ) -> ReadRows:
     """Read everything that a source holds."""
     signals = SignalTable.with_types(rewards.own_types)
-    reader = _Reader(signals, ("user_id", "session_id", "retriever_id", *identity.segment_by))
+    reader = ScoreReader(signals, ("user_id", "session_id", "retriever_id", *identity.segment_by))
     reader.scores = ScoreRows(arms)
     reader.read(source, on_error=on_error)
     if impressions is not None:
@@ -112,8 +112,8 @@ class ScoreRows:
         return row
 
 
-class _Reader(RowReader):
-    """Rows with the scores that their metadata hold."""
+class ScoreReader(RowReader):
+    """Rows with the scores that their metadata hold; `_also` may note more of such a row."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,13 +132,17 @@ class _Reader(RowReader):
             if scores is not None:
                 codes[row] = len(self.scores)
                 self.scores.add(scores, weights_of(fields))
+                self._also(fields)
         self.scored.append(codes)
+
+    def _also(self, fields: Mapping[str, Any]) -> None:
+        """Note what else the metadata of a row with scores say."""
 
 
 def _columns(
     rows: LogRows,
     executions: Executions,
-    reader: _Reader,
+    reader: ScoreReader,
     segment_by: tuple[str, ...],
 ) -> EventColumns:
     masks = np.unique(rows.types)
@@ -164,7 +168,7 @@ def _columns(
     )
 
 
-def _score_columns(reader: _Reader) -> dict[str, Any]:
+def _score_columns(reader: ScoreReader) -> dict[str, Any]:
     if not len(reader.scores):
         return {}
     scores, weights = reader.scores.matrices()

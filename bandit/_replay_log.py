@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
 
 from ..datasets._executions import Executions, find_executions
-from ..datasets._rows import LogRows, RowReader
 from ..datasets.signals import SignalTable
 from ..errors import InvalidInputError
-from ._event import scores_of, weights_of
-from ._reading import ScoreRows
+from ._reading import ScoreReader, ScoreRows
 from .rewards import RewardTable, is_display, speaks_of_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
+
+    from ..datasets._rows import LogRows
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -138,30 +136,16 @@ def read_lists(
     return _lists(executions, reader, units, segment_by)
 
 
-class _Reader(RowReader):
+class _Reader(ScoreReader):
     """Rows with the scores, weights and policies that their metadata hold."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.scores = ScoreRows(())
-        self.scored: list[NDArray[np.int64]] = []
         self.policy: list[int] = []
         self.policies: dict[str, int] = {}
 
-    def _add(self, batch: pl.DataFrame, own_context: set[str]) -> None:
-        super()._add(batch, own_context)
-        codes = np.full(len(batch), -1, np.int64)
-        metadata = batch["metadata"]
-        told = metadata.str.contains('"features"', literal=True).fill_null(value=False)
-        chosen = np.flatnonzero(told.to_numpy())
-        for row, text in zip(chosen.tolist(), metadata.gather(chosen).to_list(), strict=True):
-            fields = msgspec.json.decode(text)
-            scores = scores_of(fields.get("features"))
-            if scores is not None:
-                codes[row] = len(self.scores)
-                self.scores.add(scores, weights_of(fields))
-                self.policy.append(self._policy_of(fields))
-        self.scored.append(codes)
+    def _also(self, fields: Mapping[str, Any]) -> None:
+        self.policy.append(self._policy_of(fields))
 
     def _policy_of(self, fields: Mapping[str, Any]) -> int:
         fusion = fields.get("fusion")

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from .._gate import Required
+
 
 @dataclass(frozen=True)
 class MetricReplay:
@@ -42,16 +44,17 @@ class MetricReplay:
     @property
     def passed(self) -> bool:
         """Whether the bound lies above the limit."""
-        bound = self.lower if self.decides else self.relative_lower
-        return bound is not None and bound > self.limit
+        return self._required.met
 
     @property
     def reason(self) -> str:
         """What is required and what there is."""
-        bound, form = (self.lower, "+.4f") if self.decides else (self.relative_lower, "+.1%")
-        of = "gain" if self.decides else "relative gain"
-        got = "the log tells none" if bound is None else f"it is {bound:{form}}"
-        return f"the bound of the {of} must lie above {self.limit:{form}}, but {got}"
+        return self._required.reason
+
+    @property
+    def _required(self) -> Required:
+        bound = self.lower if self.decides else self.relative_lower
+        return Required(bound, self.limit, relative=not self.decides)
 
 
 @dataclass(frozen=True)

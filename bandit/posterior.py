@@ -39,6 +39,10 @@ class Posterior(Protocol):
         ...
 
 
+if TYPE_CHECKING:
+    KINDS: tuple[type[Posterior], ...] = (BetaPosterior, LinearPosterior)
+
+
 class ArmSums(NamedTuple):
     """Exposures, successes and negative rewards of one user or session, see `Sums`.
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InvalidInputError, NoExposuresError, NotIdentifiableError
-from ._blend import blended, members_of
+from ._blend import blend_of
 from ._examination import Examination, find_examination
 from ._fall_back import gain_over_production
 from ._lesson import Lesson
+from ._trainer import refusals
 from ._training import TrainingData, document_data, session_data
 from .choice import CURVE_UNKNOWN, FALLS_BACK, Choice
 from .click_evidence import held_out_evidence, speaks_for_documents
@@ -66,6 +67,7 @@ class _Log:
 
     pairs: TrainingPairs
     documents: Documents
+    gains: Floats
     counts: ClickCounts
     X: NDArray[np.float32]
     examination: Examination
@@ -77,10 +79,12 @@ class _Log:
     @classmethod
     def read(cls, pairs: TrainingPairs, trainer: Trainer, settings: Mapping[str, Any]) -> _Log:
         documents, counts = documents_of(pairs)
+        gains = np.where(pairs.clicked, grade_gains(pairs.y, settings["label_gain"]), 0.0)
         examination, identified = _find(pairs, settings["examination"])
         return cls(
             pairs=pairs,
             documents=documents,
+            gains=documents.total(gains * pairs.weight.astype(np.float64)),
             counts=counts,
             X=np.ascontiguousarray(pairs.X[documents.row]),
             examination=examination,
@@ -124,8 +128,7 @@ def auto_lesson(
         choice.reasons.append(f"no pairwise member: {error}")
     boosters[JOINT], _ = train_joint(pairs, trainer)
     weights = _weights(choice, boosters)
-    members = members_of(boosters, weights, log.X, trainer)
-    scores = blended(members, log.X, trainer.params["num_threads"])
+    members, scores = blend_of(boosters, weights, log.X, trainer)
     return Lesson(
         TrainingData(log.X, scores, log.documents.group, left_out=data.left_out),
         params={"objective": "regression"},
@@ -197,14 +200,12 @@ def _relevance(log: _Log, reading: Reading, chosen: NDArray[np.bool_]) -> tuple[
     """Return the labels of the chosen documents, told by these alone, and their reliability."""
     X = log.X[chosen]
     clicks, exposure = log.documents.clicks[chosen], reading.exposure[chosen]
-    gained = np.where(log.pairs.clicked, grade_gains(log.pairs.y, log.settings["label_gain"]), 0.0)
-    gains = log.documents.total(gained * log.pairs.weight.astype(np.float64))[chosen]
     strength, caution = log.settings["prior_strength"], log.settings["prior_exposure"]
     prior = relevance_from_features(log.trainer, X, clicks, exposure)(X)
     found = posterior_relevance(clicks, exposure, prior, strength=strength, caution=caution)
     evidence = np.maximum(exposure + strength + caution, np.finfo(np.float32).tiny)
     reliability = np.average(exposure / evidence, weights=exposure)
-    return found * gain_per_click(log.trainer, X, clicks, gains), float(reliability)
+    return found * gain_per_click(log.trainer, X, clicks, log.gains[chosen]), float(reliability)
 
 
 def _train_pairwise(log: _Log) -> tuple[lightgbm.Booster, pl.DataFrame]:
@@ -214,7 +215,8 @@ def _train_pairwise(log: _Log) -> tuple[lightgbm.Booster, pl.DataFrame]:
     leaf = int(log.trainer.params["min_data_in_leaf"] * max(repeated, 1.0))
     trainer = log.trainer.setting(min_data_in_leaf=leaf).default(**OWN_PARAMETERS)
     train_set = trainer.dataset(data)
-    return train_pairwise(train_set, data, trainer.params, clip=log.settings["clip"])
+    with refusals():
+        return train_pairwise(train_set, data, trainer.params, clip=log.settings["clip"])
 
 
 def _told(choice: Choice) -> bool:

@@ -41,24 +41,31 @@ class Member:
 
     def standardised(self, X: NDArray[np.float32], threads: int) -> Floats:
         """Return its scores less their mean, over their spread."""
-        scores = np.asarray(self.booster.predict(X, raw_score=True, num_threads=threads))
+        scores = self.booster.predict(X, raw_score=True, num_threads=threads)
+        return self.scaled(np.asarray(scores, dtype=np.float64))
+
+    def scaled(self, scores: Floats) -> Floats:
+        """Return scores less the mean, over the spread."""
         return (scores - self.mean) / self.spread
 
 
-def members_of(
+def blend_of(
     boosters: Mapping[str, lightgbm.Booster],
     weights: Mapping[str, float],
     X: NDArray[np.float32],
     trainer: Trainer,
-) -> list[Member]:
-    """Return the models with their weights and the scale of their scores on the documents."""
-    found = []
+) -> tuple[list[Member], Floats]:
+    """Return the models on one scale, and their blended scores of the documents; see `blended`."""
+    members, scaled = [], []
     for name, booster in boosters.items():
         scores = trainer.predict(booster, X)
         spread = float(scores.std())
-        mean = float(scores.mean())
-        found.append(Member(name, weights[name], booster, mean, spread if spread > 0 else 1.0))
-    return found
+        member = Member(
+            name, weights[name], booster, float(scores.mean()), spread if spread > 0 else 1.0
+        )
+        members.append(member)
+        scaled.append(member.scaled(scores))
+    return members, _weighted(members, scaled)
 
 
 def blended(members: Sequence[Member], X: NDArray[np.float32], threads: int = 1) -> Floats:
@@ -74,6 +81,9 @@ def blended(members: Sequence[Member], X: NDArray[np.float32], threads: int = 1)
     -------
     ndarray of float64, shape (n,)
     """
-    total = sum(member.weight for member in members)
-    scores = sum(member.weight * member.standardised(X, threads) for member in members)
-    return np.asarray(scores / total, dtype=np.float64)
+    return _weighted(members, [member.standardised(X, threads) for member in members])
+
+
+def _weighted(members: Sequence[Member], scaled: Sequence[Floats]) -> Floats:
+    weights = [member.weight for member in members]
+    return np.asarray(np.average(scaled, axis=0, weights=weights), dtype=np.float64)

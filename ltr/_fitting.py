@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InvalidInputError, RankloomError
+from ..errors import InvalidInputError
 from . import _training
 from ._auto import auto_lesson, click_model_lesson, judged_choice
 from ._examination import find_examination, find_validation_examination
@@ -18,13 +17,13 @@ from ._lesson import Lesson
 from ._parameters import main_names, merged, seed_from, thread_count
 from ._progress import logger, progress_callback, warnings_logged
 from ._settings import check_settings, stopping_rounds
-from ._trainer import Trainer
+from ._trainer import Trainer, refusals
 from .choice import CURVE_UNKNOWN, FALLS_BACK
 from .early_stopping import EarlyStopping, click_criterion, judged_criterion
 from .pairwise import OWN_PARAMETERS, train_pairwise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import lightgbm
     import polars as pl
@@ -76,7 +75,7 @@ def _lesson(settings: Settings, pairs: TrainingPairs, users: Mapping[str, Any]) 
         trainer = Trainer(plain_params, pairs.feature_names, list(pairs.categories))
         given = {**settings, "label_gain": users.get("label_gain")}
         lesson = auto_lesson if mode == "auto" else click_model_lesson
-        with warnings_logged(), _refusals():
+        with warnings_logged():
             return lesson(pairs, trainer, given, settings["random_state"])
     if mode != "ips":
         return Lesson(_training.session_data(pairs, position=mode != "none"))
@@ -206,7 +205,7 @@ def _train(
     options: dict[str, Any] = {}
     pair_bias = lesson.pair_bias
     shown = progress_callback(settings["progress"], rounds)
-    with _refusals(), warnings_logged(), shown as callbacks:
+    with refusals(), warnings_logged(), shown as callbacks:
         if watch is not None:
             valid = lightgbm.Dataset(watch.X, watch.y, group=watch.group, reference=train_set)
             options = {"valid_sets": [valid], "feval": watch.criterion}
@@ -221,21 +220,6 @@ def _train(
         msg = "params: the objective gives several scores a document; a ranker needs one"
         raise InvalidInputError(msg)
     return booster, pair_bias
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Raise what LightGBM objects to as an error of the caller's."""
-    import lightgbm
-
-    try:
-        yield
-    except RankloomError:
-        raise
-    except (lightgbm.basic.LightGBMError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        msg = f"LightGBM refuses to train: {reason}; check params and the pairs"
-        raise InvalidInputError(msg) from error
 
 
 def _fitted(

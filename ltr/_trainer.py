@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InvalidInputError, RankloomError
 from ._training import TrainingData, can_split, dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import lightgbm
     from numpy.typing import NDArray
@@ -63,7 +65,8 @@ class Trainer:
         import lightgbm
 
         params = {**self.params, "objective": "lambdarank", "label_gain": data.label_gain}
-        return lightgbm.train(params, self.dataset(data))
+        with refusals():
+            return lightgbm.train(params, self.dataset(data))
 
     def regress(
         self, X: NDArray[np.float32], y: Floats, weight: Floats | None = None
@@ -86,12 +89,28 @@ class Trainer:
         labels = np.zeros(len(X)) if y is None else y
         one_list = np.array([len(X)])  # these objectives know no lists
         train_set = self.dataset(TrainingData(X, labels, group=one_list, weight=weight))
-        if callable(objective) and not can_split(train_set, params):
-            objective = "regression"  # of zeros: every score is 0
-        return lightgbm.train({**params, "objective": objective}, train_set)
+        with refusals():
+            if callable(objective) and not can_split(train_set, params):
+                objective = "regression"  # of zeros: every score is 0
+            return lightgbm.train({**params, "objective": objective}, train_set)
 
     def predict(self, booster: lightgbm.Booster, X: NDArray[np.float32]) -> Floats:
         """Return raw scores."""
         threads = self.params["num_threads"]
         scores = booster.predict(X, raw_score=True, num_threads=threads)
         return np.asarray(scores, dtype=np.float64)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise what LightGBM objects to as an error of the caller's."""
+    import lightgbm
+
+    try:
+        yield
+    except RankloomError:
+        raise
+    except (lightgbm.basic.LightGBMError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        msg = f"LightGBM refuses to train: {reason}; check params and the pairs"
+        raise InvalidInputError(msg) from error

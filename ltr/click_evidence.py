@@ -50,9 +50,8 @@ def held_out_evidence(
     -----
     Seven tenths of the executions give each document the relevance ``(C + k m(x)) / (E + k)``,
     with m(x) what its features say and k = 4 or 32, whichever does better; the others are
-    foretold click by click. The rivals know no
-    documents: the click rate of each position, and of each position and last click above. The
-    better of the two is what a model has to beat.
+    foretold click by click. The rivals know no documents: the click rate of each position, and of
+    each position and last click above. The better of the two is what a model has to beat.
     """
     known, held = _halves(pairs, seed)
     if held.n_executions < FEWEST_HELD_OUT or not _tells(known):

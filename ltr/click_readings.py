@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-READERS = ("pbm", "ubm", "dbn")
-
 _STATE_CLICKS = 5.0
 _TOLERANCE = 1e-3
 _MOST_STEPS = 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .._gate import Required
 from ._fitted import plain
 
 
@@ -38,16 +39,17 @@ class GateMetric:
     @property
     def passed(self) -> bool:
         """Whether the bound lies above the limit."""
-        bound = self.lower if self.decides else self.relative_lower
-        return bound is not None and bound > self.limit
+        return self._required.met
 
     @property
     def reason(self) -> str:
         """What is required and what there is."""
-        bound, form = (self.lower, "+.4f") if self.decides else (self.relative_lower, "+.1%")
-        of = "gain" if self.decides else "relative gain"
-        got = "the log tells none" if bound is None else f"it is {bound:{form}}"
-        return f"the bound of the {of} must lie above {self.limit:{form}}, but {got}"
+        return self._required.reason
+
+    @property
+    def _required(self) -> Required:
+        bound = self.lower if self.decides else self.relative_lower
+        return Required(bound, self.limit, relative=not self.decides)
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,22 @@ class StateModel(ClickModel):
         missed = counts.shown - counts.clicks
         return float(counts.clicks @ np.log(chance) + missed @ np.log1p(-chance))
 
+    def click_probability(
+        self, position: ArrayLike, relevance: ArrayLike, *, value: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return P(click) at 0-based positions for documents of the given relevance.
+
+        Parameters
+        ----------
+        position : array-like of int
+            Beyond the fit, its last position.
+        relevance : array-like of float
+        value : str, optional
+            A context value, of a model fitted with `by`; the values' mean without it.
+        """
+        self._check_fitted()
+        return self._table.chance(position, relevance, -1, value)
+
     def row_click_probability(
         self,
         pairs: TrainingPairs,

@@ -96,22 +96,6 @@ class PBM(StateModel):
         model._set_table(StateTable(table, nothing, np.ones_like(table), places))
         return model
 
-    def click_probability(
-        self, position: ArrayLike, relevance: ArrayLike, *, value: str | None = None
-    ) -> NDArray[np.float64]:
-        """Return P(click) at 0-based positions for documents of the given relevance.
-
-        Parameters
-        ----------
-        position : array-like of int
-            Beyond the fit, its last position.
-        relevance : array-like of float
-        value : str, optional
-            A context value, of a model fitted with `by`; the values' mean without it.
-        """
-        self._check_fitted()
-        return self._table.chance(position, relevance, -1, value)
-
     def _name_parameters(self) -> None:
         self.theta_ = self._table.public(self._table.relevant)
 

@@ -12,7 +12,7 @@ from ._state_model import StateModel
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 
 class TrustPBM(StateModel):
@@ -72,22 +72,6 @@ class TrustPBM(StateModel):
     false_clicks: ClassVar[bool] = True
     alpha_: NDArray[np.float64]
     beta_: NDArray[np.float64]
-
-    def click_probability(
-        self, position: ArrayLike, relevance: ArrayLike, *, value: str | None = None
-    ) -> NDArray[np.float64]:
-        """Return P(click) at 0-based positions for documents of the given relevance.
-
-        Parameters
-        ----------
-        position : array-like of int
-            Beyond the fit, its last position.
-        relevance : array-like of float
-        value : str, optional
-            A context value, of a model fitted with `by`; the values' mean without it.
-        """
-        self._check_fitted()
-        return self._table.chance(position, relevance, -1, value)
 
     def _name_parameters(self) -> None:
         table = self._table

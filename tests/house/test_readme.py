@@ -48,6 +48,15 @@ def test_the_quickstart_is_ten_lines_and_runs_as_printed(tmp_path):
     assert "nDCG@10" in done.stdout
 
 
+def test_every_further_snippet_runs_as_printed(tmp_path):
+    further = blocks("python")[1:]
+    assert further
+    for code in further:
+        done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
 def test_the_shell_session_runs_as_printed(tmp_path):
     (session,) = [block for block in blocks("sh") if "rankloom " in block]
     done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rankloom.ltr._blend import blended, members_of
+from rankloom.ltr._blend import blend_of, blended
 from rankloom.ltr._trainer import Trainer
 
 from .test_feature_prior import PARAMS
@@ -29,7 +29,7 @@ def world(trainer):
 
 def test_members_are_put_on_one_scale_on_the_documents_they_were_blended_on(trainer, world):
     X, boosters = world
-    small, large, dumb = members_of(boosters, dict.fromkeys(boosters, 1.0), X, trainer)
+    (small, large, dumb), _ = blend_of(boosters, dict.fromkeys(boosters, 1.0), X, trainer)
     for member in (small, large):
         scores = member.standardised(X, 1)
         assert scores.mean() == pytest.approx(0, abs=1e-9)
@@ -44,8 +44,9 @@ def test_members_are_put_on_one_scale_on_the_documents_they_were_blended_on(trai
 def test_a_blend_is_the_weighted_mean_whatever_the_weights_sum_to(trainer, world):
     X, boosters = world
     weights = {"small": 3.0, "large": 1.0, "dumb": 0.0}
-    members = members_of(boosters, weights, X, trainer)
+    members, taught = blend_of(boosters, weights, X, trainer)
+    np.testing.assert_array_equal(taught, blended(members, X))
     scores = [member.standardised(X, 1) for member in members]
     np.testing.assert_allclose(blended(members, X), 0.75 * scores[0] + 0.25 * scores[1])
-    alone = members_of(boosters, {"small": 0.2, "large": 0.0, "dumb": 0.0}, X, trainer)
+    alone, _ = blend_of(boosters, {"small": 0.2, "large": 0.0, "dumb": 0.0}, X, trainer)
     np.testing.assert_allclose(blended(alone, X), scores[0])
