@@ -14,8 +14,10 @@ import polars as pl
 from ..errors import InvalidInputError, UnreadableSourceError
 from ._csv import CsvSource
 from ._jsonl import JsonLinesSource
+from ._log_read import LogSource
 from ._records import RecordsSource
 from ._sources import ParquetSource, TableSource
+from .log import InteractionLog
 
 if TYPE_CHECKING:
     from ._sources import Source
@@ -40,18 +42,20 @@ def open_sources(source: Any) -> list[Source]:
         If the source is of a kind that is not known, or a glob matches nothing.
     """
     if isinstance(source, str | os.PathLike):
-        return [_open_file(path) for path in _paths(source)]
+        return [_open_file(path) for path in paths_of(source)]
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         return [TableSource(source, type(source).__name__)]
     if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
         return [_table(source)]
+    if isinstance(source, InteractionLog):
+        return [LogSource(source)]
     if callable(getattr(source, "scan", None)):
         return [opened for frame in source.scan() for opened in open_sources(frame)]
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return _open_many(list(source))
     msg = (
         f"source: cannot read interactions from {type(source).__name__}. Expected a path or glob, "
-        "a polars, pandas or Arrow table, a list of dicts, or a list of paths"
+        "a polars, pandas or Arrow table, an InteractionLog, a list of dicts, or a list of paths"
     )
     raise InvalidInputError(msg)
 
@@ -83,7 +87,8 @@ def _table(source: Any) -> TableSource:
     return TableSource(frame, name)
 
 
-def _paths(source: str | os.PathLike[str]) -> list[Path]:
+def paths_of(source: str | os.PathLike[str]) -> list[Path]:
+    """Return the path, or those that match the glob in order; a glob without any is refused."""
     text = os.fspath(source)
     path = Path(text).expanduser()
     try:
@@ -100,7 +105,7 @@ def _paths(source: str | os.PathLike[str]) -> list[Path]:
 
 
 def _open_file(path: Path) -> Source:
-    _check_file(path)
+    check_file(path)
     kind = path.suffix.lower()
     if kind in PARQUET:
         return ParquetSource(path)
@@ -114,7 +119,8 @@ def _open_file(path: Path) -> Source:
     raise InvalidInputError(msg)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Refuse what is no readable regular file."""
     try:
         if path.is_dir():
             msg = f"{path}: this is a folder. Name its files with a glob: '{path}/*.parquet'"

@@ -41,7 +41,9 @@ _TIME: Final = re.compile(
 )
 
 
-class _FaultError(Exception):
+class FaultError(Exception):
+    """A rule that a record breaks: its field, value and reason."""
+
     def __init__(self, reason: str, field: str, value: Any) -> None:
         self.fault = Fault(field, None if value is None else text_of(value), reason)
 
@@ -49,15 +51,16 @@ class _FaultError(Exception):
 def parse(record: Mapping[str, Any] | bytes | str, types: Iterable[str]) -> Interaction:
     """Return a record that keeps every rule, or raise `InvalidInputError`."""
     try:
-        return _interaction(_fields(record), _known(types))
-    except _FaultError as error:
+        return interaction_of(checked_fields(record), known_types(types))
+    except FaultError as error:
         field, value, reason = error.fault
         shown = "" if value is None else f" (got {value!r})"
         msg = f"{field or 'interaction'}: {reason}{shown}"
         raise InvalidInputError(msg) from None
 
 
-def _known(types: Iterable[str]) -> frozenset[str]:
+def known_types(types: Iterable[str]) -> frozenset[str]:
+    """Return the built-in types and these."""
     known = _BUILT_IN.union(checked_types(types))
     if len(known) > MAX_TYPES:
         msg = f"types: {len(known)} types with the built-in ones, at most {MAX_TYPES} are possible"
@@ -65,22 +68,28 @@ def _known(types: Iterable[str]) -> frozenset[str]:
     return known
 
 
-def _fields(record: Any) -> dict[str, Any]:
+def checked_fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a record that can be read as one, or raise `FaultError`."""
     if isinstance(record, str):
         record = record.encode("utf-8", "surrogatepass")
     line = record if isinstance(record, bytes) else encode_record(record)
     if isinstance(line, Fault):
-        raise _FaultError(line.reason, line.field, line.value)
+        raise FaultError(line.reason, line.field, line.value)
     fault = line_fault(line, _COLUMNS)
     if fault is not None:
-        raise _FaultError(fault.reason, fault.field, fault.value)
-    fields = msgspec.json.decode(line)
+        raise FaultError(fault.reason, fault.field, fault.value)
+    try:
+        fields = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        # Within metadata, where the check above does not look: 1e400, or 5,000 digits.
+        raise FaultError(reasons.NUMBER_RANGE, "", record) from None
     if not isinstance(fields, dict):
-        raise _FaultError(reasons.NOT_JSON_OBJECT, "", record)
+        raise FaultError(reasons.NOT_JSON_OBJECT, "", record)
     return fields
 
 
-def _interaction(fields: dict[str, Any], known: frozenset[str]) -> Interaction:
+def interaction_of(fields: dict[str, Any], known: frozenset[str]) -> Interaction:
+    """Return the record of fields that keep every rule, or raise `FaultError`."""
     types = _types(fields.get("interaction_type"), known)
     ids = {name: _id(name, fields.get(name)) for name in ID_COLUMNS}
     return Interaction(
@@ -97,19 +106,19 @@ def _interaction(fields: dict[str, Any], known: frozenset[str]) -> Interaction:
         query_snapshot=_snapshot(fields.get("query_snapshot")),
         document_score=_score(fields.get("document_score")),
         result_set_size=_size(fields.get("result_set_size"), types),
-        occurred_at=_time("occurred_at", fields.get("occurred_at")),
-        timestamp=_time("timestamp", fields.get("timestamp")),
+        occurred_at=moment_of("occurred_at", fields.get("occurred_at")),
+        timestamp=moment_of("timestamp", fields.get("timestamp")),
     )
 
 
 def _feature_id(own: str | None, fields: dict[str, Any]) -> str:
     alias = _id("document_id", fields.get("document_id"))
     if own and alias and own != alias:
-        raise _FaultError(reasons.ALIAS_CONFLICT, "document_id", f"{own} and {alias}")
+        raise FaultError(reasons.ALIAS_CONFLICT, "document_id", f"{own} and {alias}")
     given = fields.get("document_id" if fields.get("feature_id") is None else "feature_id")
     if given is None or given == "":
         reason = reasons.MISSING if given is None else reasons.EMPTY
-        raise _FaultError(reason, "feature_id", given)
+        raise FaultError(reason, "feature_id", given)
     return own or alias or ""
 
 
@@ -117,39 +126,39 @@ def _id(name: str, value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
-        raise _FaultError(reasons.NOT_TEXT, name, value)
+        raise FaultError(reasons.NOT_TEXT, name, value)
     if value is None or value == "":
         return None
     if len(str(value)) > MAX_ID_CHARACTERS:
-        raise _FaultError(reasons.TOO_LONG_ID, name, value)
+        raise FaultError(reasons.TOO_LONG_ID, name, value)
     return str(value)
 
 
 def _types(value: Any, known: frozenset[str]) -> list[str]:
     if not value:
-        raise _FaultError(reasons.TYPES_MISSING, "interaction_type", value)
+        raise FaultError(reasons.TYPES_MISSING, "interaction_type", value)
     for name in value:
         if name is None or name == "":
-            raise _FaultError(reasons.TYPES_NULL, "interaction_type", value)
+            raise FaultError(reasons.TYPES_NULL, "interaction_type", value)
         if not isinstance(name, str) or name not in known:
-            raise _FaultError(reasons.TYPES_UNKNOWN, "interaction_type", name)
+            raise FaultError(reasons.TYPES_UNKNOWN, "interaction_type", name)
     return list(value)
 
 
 def _whole(name: str, value: Any) -> int | None:
     if isinstance(value, float) and not value.is_integer():
-        raise _FaultError(reasons.NOT_WHOLE, name, value)
+        raise FaultError(reasons.NOT_WHOLE, name, value)
     if value is not None and value > MAX_INT32:
-        raise _FaultError(reasons.ABOVE_INT32, name, value)
+        raise FaultError(reasons.ABOVE_INT32, name, value)
     return None if value is None else int(value)
 
 
 def _position(value: Any) -> int:
     position = _whole("position", value)
     if position is None:
-        raise _FaultError(reasons.MISSING, "position", None)
+        raise FaultError(reasons.MISSING, "position", None)
     if position < 0:
-        raise _FaultError(reasons.NEGATIVE, "position", value)
+        raise FaultError(reasons.NEGATIVE, "position", value)
     return position
 
 
@@ -157,12 +166,15 @@ def _size(value: Any, types: list[str]) -> int | None:
     size = _whole("result_set_size", value)
     lowest = 0 if InteractionType.ZERO_RESULTS in types else 1
     if size is not None and size < lowest:
-        raise _FaultError(reasons.BELOW_ONE, "result_set_size", value)
+        raise FaultError(reasons.BELOW_ONE, "result_set_size", value)
     return size
 
 
 def _score(value: Any) -> float | None:
-    return None if value is None else float(value)
+    try:
+        return None if value is None else float(value)
+    except OverflowError:
+        raise FaultError(reasons.NOT_FINITE, "document_score", value) from None
 
 
 def _metadata(value: Any) -> dict[str, Any] | None:
@@ -172,43 +184,44 @@ def _metadata(value: Any) -> dict[str, Any] | None:
     if isinstance(value, str):
         value = _object(value)
     if not isinstance(value, dict):
-        raise _FaultError(reasons.NOT_OBJECT, "metadata", value)
+        raise FaultError(reasons.NOT_OBJECT, "metadata", value)
     return value
 
 
 def _object(text: str) -> Any:
     if is_too_deep(text.encode()):
-        raise _FaultError(reasons.TOO_DEEP, "metadata", text)
+        raise FaultError(reasons.TOO_DEEP, "metadata", text)
     try:
         return msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        raise _FaultError(reasons.NOT_OBJECT, "metadata", text) from None
+        raise FaultError(reasons.NOT_OBJECT, "metadata", text) from None
 
 
 def _snapshot(value: Any) -> Any:
     _check_length("query_snapshot", value)
     text = value if isinstance(value, str) else ""
     if text.lstrip().startswith(("{", "[")) and is_too_deep(text.encode()):
-        raise _FaultError(reasons.TOO_DEEP, "query_snapshot", text)
+        raise FaultError(reasons.TOO_DEEP, "query_snapshot", text)
     return None if value == "" else value
 
 
 def _check_length(name: str, value: Any) -> None:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     if len(text) > MAX_TEXT_CHARACTERS:
-        raise _FaultError(reasons.TOO_LONG_TEXT, name, text)
+        raise FaultError(reasons.TOO_LONG_TEXT, name, text)
 
 
-def _time(name: str, value: Any) -> dt.datetime | None:
+def moment_of(name: str, value: Any) -> dt.datetime | None:
+    """Return a time in UTC, None where there is none, or raise `FaultError`."""
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not _TIME.fullmatch(value):
-        raise _FaultError(reasons.NOT_TIME, name, value)
+        raise FaultError(reasons.NOT_TIME, name, value)
     try:
         moment = dt.datetime.fromisoformat(value.upper())
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
         return zoned.astimezone(dt.UTC)
     except OverflowError:
-        raise _FaultError(reasons.TIME_RANGE, name, value) from None
+        raise FaultError(reasons.TIME_RANGE, name, value) from None
     except ValueError:
-        raise _FaultError(reasons.NOT_TIME, name, value) from None
+        raise FaultError(reasons.NOT_TIME, name, value) from None

@@ -33,6 +33,7 @@ NOT_NUMBER: Final = "not a number"
 NOT_FINITE: Final = "not finite (NaN or infinite)"
 BELOW_ONE: Final = "below 1 (0 only goes with zero_results)"
 
+NUMBER_RANGE: Final = "a number within it is too large to be read"
 NOT_OBJECT: Final = "not a JSON object"
 NOT_TIME: Final = "not an ISO 8601 time, such as 2026-01-31T12:00:00Z"
 TIME_RANGE: Final = "outside the years 1 to 9999"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
@@ -52,6 +53,21 @@ def canonical_query(snapshot: str) -> str:
     if isinstance(parsed, dict):
         parsed = {key: value for key, value in parsed.items() if key not in VOLATILE_KEYS}
     return json.dumps(_canonical(parsed), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def query_digest(snapshot: str | None) -> str | None:
+    """Return 16 hexadecimal digits that equal queries share, None for no query.
+
+    They are what the names of executions hold that session and query stand in for.
+
+    Examples
+    --------
+    >>> query_digest("Red shoes ") == query_digest('"red SHOES"')
+    True
+    """
+    if not snapshot:
+        return None
+    return hashlib.blake2b(canonical_query(snapshot).encode(), digest_size=8).hexdigest()
 
 
 def query_key_of(query_key: Callable[[Any], str] | None) -> Callable[[str], str]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .bandit.weights import FusionWeights
     from .datasets.interaction import Interaction, parse_interaction
     from .datasets.letor import load_letor
+    from .datasets.log import InteractionLog
     from .datasets.pairs import load_pairs
     from .datasets.position_bias import PositionBias
     from .datasets.scan import scan
@@ -27,6 +28,7 @@ __all__ = [
     "FusionBandit",
     "FusionWeights",
     "Interaction",
+    "InteractionLog",
     "PositionBias",
     "Ranker",
     "RankloomError",
@@ -46,6 +48,7 @@ __getattr__ = attach(
         "FusionWeights": "bandit.weights",
         "parse_interaction": "datasets.interaction",
         "Interaction": "datasets.interaction",
+        "InteractionLog": "datasets.log",
         "validate": "datasets.validate",
         "scan": "datasets.scan",
         "Ranker": "ltr.ranker",

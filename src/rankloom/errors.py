@@ -10,6 +10,7 @@
     ├── IntegrityError                      a stored file does not match its own digest or format
     ├── StateMismatchError                  two states were made with different settings
     └── StoreError                          a store cannot be reached or refuses to work
+        └── StoreBusyError                  a store has more to write than it takes; try again later
 
 A message says which parameter, what was given, what was expected and how to mend it.
 """
@@ -53,6 +54,10 @@ class StateMismatchError(RankloomError):
 
 class StoreError(RankloomError):
     """A store cannot be reached or refuses to work."""
+
+
+class StoreBusyError(StoreError):
+    """A store has more to write than it takes at once; the same call may work later."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

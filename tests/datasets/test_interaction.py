@@ -76,6 +76,7 @@ def test_metadata_may_be_json_text():
         (GOOD | {"interaction_type": ["clik"]}, r"interaction_type: unknown type.*clik"),
         (GOOD | {"interaction_type": [["click"]]}, r"interaction_type: unknown type"),
         (GOOD | {"document_score": float("nan")}, r"document_score: not finite.*nan"),
+        (GOOD | {"document_score": -(10**400)}, r"document_score: not finite"),
         (GOOD | {"user_id": {"a": 1}}, r"user_id: expected text"),
         (GOOD | {"occurred_at": "0001-01-01T00:00:00+10:00"}, r"occurred_at: outside the years"),
         ({}, r"interaction_type: missing"),
