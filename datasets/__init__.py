@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from .._lazy import attach
 
 if TYPE_CHECKING:
+    from ._copies import CopyReport
+    from ._log_rows import BatchReport, Deletion, LogChunk, Page, PreparedRow, Recorded, RowFault
     from ._quarantine import Quarantine
     from .click_models.pbm import PBM
     from .confounding import confounded_features
     from .duplicates import mark_duplicates
     from .interaction import Interaction, InteractionType, canonical_schema, parse_interaction
     from .letor import load_letor
+    from .log import InteractionLog
+    from .mixpeek import MixpeekSource
     from .pairs import load_pairs
     from .plots import PositionBiasDisplay
     from .position_bias import PositionBias
@@ -29,21 +33,33 @@ if TYPE_CHECKING:
     )
     from .splits import split_by_query, split_by_time
     from .training_pairs import TrainingPairs
+    from .ubi import UbiResult, load_ubi
     from .validate import ValidationReport
 
 __all__ = [
     "DEFAULT_GRADES",
     "PBM",
+    "BatchReport",
+    "CopyReport",
+    "Deletion",
     "Interaction",
+    "InteractionLog",
     "InteractionType",
     "LoadReport",
+    "LogChunk",
+    "MixpeekSource",
+    "Page",
     "PositionBias",
     "PositionBiasDisplay",
+    "PreparedRow",
     "Quarantine",
+    "Recorded",
+    "RowFault",
     "Scan",
     "ScanResult",
     "SignalTable",
     "TrainingPairs",
+    "UbiResult",
     "ValidationReport",
     "canonical_query",
     "canonical_schema",
@@ -51,6 +67,7 @@ __all__ = [
     "confounded_features",
     "load_letor",
     "load_pairs",
+    "load_ubi",
     "mark_duplicates",
     "parse_interaction",
     "relevance_of_grade",
@@ -64,6 +81,16 @@ __getattr__ = attach(
     __name__,
     {
         "mark_duplicates": "duplicates",
+        "BatchReport": "_log_rows",
+        "CopyReport": "_copies",
+        "MixpeekSource": "mixpeek",
+        "Deletion": "_log_rows",
+        "InteractionLog": "log",
+        "LogChunk": "_log_rows",
+        "Page": "_log_rows",
+        "PreparedRow": "_log_rows",
+        "Recorded": "_log_rows",
+        "RowFault": "_log_rows",
         "ValidationReport": "validate",
         "Quarantine": "_quarantine",
         "ScanResult": "scan",
@@ -84,6 +111,8 @@ __getattr__ = attach(
         "confounded_features": "confounding",
         "load_letor": "letor",
         "load_pairs": "pairs",
+        "load_ubi": "ubi",
+        "UbiResult": "ubi",
         "relevance_of_grade": "simulate",
         "simulate_catalogue": "simulate",
         "simulate_interactions": "simulate",
