@@ -9,6 +9,7 @@ from .._lazy import attach
 if TYPE_CHECKING:
     from ._columns import EventColumns
     from ._combine import FusedColumns
+    from ._mark import Mark
     from ._replay_report import WeightsReplay
     from ._served import Served
     from ._sessions import SessionSums
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .fusion_columns import fuse_columns
     from .identity import Identity
     from .learning_curves import LearningCurve, learning_curve
+    from .log_follower import LogFollower
     from .replay import replay_weights
     from .rewards import RewardTable
     from .score_fusion import Fused, fuse
@@ -36,6 +38,8 @@ __all__ = [
     "FusionWeights",
     "Identity",
     "LearningCurve",
+    "LogFollower",
+    "Mark",
     "RewardTable",
     "Served",
     "SessionSums",
@@ -54,6 +58,8 @@ __getattr__ = attach(
     {
         "Explanation": "explanation",
         "LearningCurve": "learning_curves",
+        "LogFollower": "log_follower",
+        "Mark": "_mark",
         "WeightsReplay": "_replay_report",
         "learning_curve": "learning_curves",
         "replay_weights": "replay",

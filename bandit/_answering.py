@@ -70,22 +70,22 @@ class Answering(Learning):
         if present is not None and self._pending <= present.size * share:
             return present
         with self._lock:
-            self._present = present = self._computed()
+            self._present = present = self._computed(self.evidence)
             self._pending = 0
             return present
 
-    def _computed(self) -> Present:
+    def _computed(self, evidence: Evidence) -> Present:
         try:
-            standing = Standing.of(self.evidence, **self._options)
+            standing = Standing.of(evidence, **self._options)
         except NoExposuresError as error:
             raise NoExposuresError(self._why_no_exposures()) from error
-        account = self.evidence.account
+        account = evidence.account
         weights = FusionWeights(
             standing.posterior,
             policy=self._policy,
             production=self._serving.production,
             salt=self._salt,
-            segment_by=self.evidence.identity.segment_by,
+            segment_by=evidence.identity.segment_by,
             time=standing.time,
             namespace=self.namespace,
             retriever_id=self.retriever_id,

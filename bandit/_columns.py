@@ -54,6 +54,8 @@ class EventColumns:
         Row of `scores` and `weights` of every row; None: the row of the same number.
     score_uris : sequence of str, length c, optional
         Channels of the columns of `scores` and `weights`; `feature_uris` if None.
+    live : ndarray of bool, shape (n,), optional
+        Rows that were observed as they happened, which move their session; None: none was.
 
     Examples
     --------
@@ -89,6 +91,7 @@ class EventColumns:
     weights: NDArray[np.float64] | None = None
     scored: NDArray[np.int32] | None = None
     score_uris: Sequence[str] | None = None
+    live: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         dictionaries = {
@@ -110,6 +113,8 @@ class EventColumns:
         object.__setattr__(
             self, "position", _checked_codes("position", self.position, rows, 1 << 31)
         )
+        if self.live is not None:
+            object.__setattr__(self, "live", _checked_live(self.live, rows))
         self._check_scores(rows)
 
     def __len__(self) -> int:
@@ -195,6 +200,17 @@ def _checked_time(time: ArrayLike, rows: int) -> NDArray[np.int64]:
             )
             raise InvalidInputError(msg)
     return whole
+
+
+def _checked_live(live: ArrayLike, rows: int) -> NDArray[np.bool_]:
+    array = np.asarray(live)
+    if array.shape != (rows,) or array.dtype != np.bool_:
+        msg = (
+            f"live: expected {rows} values True or False, got an array of {array.dtype} and shape "
+            f"{array.shape}"
+        )
+        raise InvalidInputError(msg)
+    return array
 
 
 def _checked_matrix(name: str, values: Any, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._columns import EventColumns, ids_of
 from ._event import check_type
-from ._unit import SHOWN
+from ._unit import LIVE, SHOWN
 from ._unit_arrays import DOCUMENT_LEVEL, RowArrays
 from ._units import realigned
 from .rewards import is_display, speaks_of_document
@@ -47,6 +47,12 @@ def encode(
         for name in names:
             check_type(name, rewards)
     levels = [rewards.levels(names) for names in columns.type_sets]
+    flags = [_flags(names) for names in columns.type_sets]
+    types = columns.types
+    if columns.live is not None:
+        # Every set of types has a twin that is live.
+        types = types + len(flags) * columns.live.astype(np.int32)
+        levels, flags = 2 * levels, flags + [each | LIVE for each in flags]
     segments.add(columns.segments)
     scores, contributions, bad, unknown = _scores(columns, arms)
     rows = RowArrays(
@@ -62,10 +68,10 @@ def encode(
         own_segment=segments.codes(columns.segments),
         arm=_or_missing(columns.feature_uri, len(columns)),
         own_arm=arms.codes(columns.feature_uris).astype(np.int16),
-        types=columns.types,
+        types=types,
         plus=np.array([plus for plus, _ in levels], np.uint8),
         minus=np.array([minus for _, minus in levels], np.uint8),
-        flags=np.array([_flags(names) for names in columns.type_sets], np.uint8),
+        flags=np.array(flags, np.uint8),
         time=columns.time,
         arm_time=columns.time,
         position=columns.position,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..datasets.query_keys import canonical_query
 from ..errors import InvalidInputError, did_you_mean
-from ._decay import microseconds
+from ._decay import NO_TIME, microseconds
 
 if TYPE_CHECKING:
     from .rewards import RewardTable
@@ -72,7 +72,7 @@ def read_event(
         execution=_id("execution_id", get("execution_id")),
         user=_id("user_id", get("user_id")),
         session=_id("session_id", get("session_id")),
-        query=None if snapshot is None or snapshot == "" else _query(snapshot),
+        query=None if snapshot is None or snapshot == "" else query_text(snapshot),
         feature_uri=_id("feature_uri", get("feature_uri")),
         retriever=_id("retriever_id", get("retriever_id")),
         segment=_segment(fields, metadata, segment_by),
@@ -88,7 +88,7 @@ def scores_of(features: Any) -> dict[str, Any] | None:
     found = {
         str(uri): value["score"]
         for uri, value in features.items()
-        if isinstance(value, Mapping) and "score" in value
+        if isinstance(value, dict | Mapping) and "score" in value
     }
     return found or None
 
@@ -102,6 +102,8 @@ def weights_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def finite(value: Any) -> float:
     """Return a number, or NaN where it is none or not finite."""
+    if type(value) is float:
+        return value if math.isfinite(value) else math.nan
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if number and math.isfinite(value) else math.nan
 
@@ -127,6 +129,16 @@ class StandIns:
         self._drop_old(event.time)
         digest = blake2b(event.query.encode(), digest_size=8).hexdigest()
         return f"session:{event.session}:{digest}:{start}"
+
+    def continues(self, key: tuple[str, str], time: int) -> bool:
+        """Return whether a moment belongs to a run of a session and query that is at hand."""
+        start, last = self._runs.get(key, (NO_TIME, NO_TIME))
+        return start - SESSION_GAP <= time <= last + SESSION_GAP
+
+    def begin(self, key: tuple[str, str], start: int, last: int) -> None:
+        """Note a run that began elsewhere."""
+        self._runs.pop(key, None)
+        self._runs[key] = start, last
 
     def _drop_old(self, time: int) -> None:
         for key in list(islice(self._runs, 2)):
@@ -211,7 +223,8 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def _query(snapshot: Any) -> str:
+def query_text(snapshot: Any) -> str:
+    """Return the text that equal queries share."""
     return canonical_query(snapshot if isinstance(snapshot, str) else json.dumps(snapshot))
 
 

@@ -11,7 +11,7 @@ from .evidence_files import dump, load, read, save
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -73,6 +73,21 @@ class Kept:
             If a value is cut off or of another format.
         """
         return self._state.fold_values(values, segments)
+
+    def drop_units(self, keys: Collection[bytes]) -> int:
+        """Forget open units, by the keys of `unit_rows`; return how many of them there were.
+
+        What they taught is taken back, so that the rows that remain can be folded anew.
+        """
+        return self._state.drop_units(keys)
+
+    def still(self) -> Self:
+        """Return a copy to read sums from, while rows go on being folded into this one.
+
+        It costs a copy of the open units; sums and counts are those of this moment. Sessions are
+        not in it, and nothing may be folded into it.
+        """
+        return self._of(self._state.still(), self.max_users)
 
     def to_bytes(self) -> bytes:
         """Return the state as bytes with a digest; see `evidence_files`."""

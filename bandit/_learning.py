@@ -9,13 +9,16 @@ from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..errors import InvalidInputError
 from ._decay import moment_of
+from ._sessions import SESSION_LENGTH
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ._account import MergeReport
+    from ._mark import Mark
     from ._update_report import UpdateReport
     from .evidence import Evidence
     from .store import Store
@@ -127,6 +130,45 @@ class Learning:
             self._left_out.update(_noteworthy(report))
         return report
 
+    def take_in(
+        self,
+        batch: Evidence,
+        *,
+        mark: Mark,
+        after: Mark,
+        dropped: Collection[bytes] = (),
+    ) -> MergeReport:
+        """Learn a batch of a log that was folded by itself, and move the mark of the log with it.
+
+        Parameters
+        ----------
+        batch : Evidence
+            Open units only, as `Store.fresh` or `Evidence.fresh` began it.
+        mark, after, dropped
+            As of `Store.apply`.
+
+        Raises
+        ------
+        OvertakenError
+            If the mark stands elsewhere than at `after`; then nothing was learnt.
+        StoreError
+            If the store is away: then nothing was learnt, and the same call can be made again.
+        """
+        if self._store is None or self._replica is None:
+            msg = "store: got None; a mark has to be kept, so open the bandit over a store"
+            raise InvalidInputError(msg)
+        # The store locks by itself; requests must not wait for its disk.
+        self._store.apply(batch, mark=mark, after=after, dropped=dropped)
+        with self._lock:
+            found = self.evidence.drop_units(dropped)
+            report = self.evidence._state.fold_open(batch._state)  # noqa: SLF001 - our own
+            if dropped:
+                self._replica.skip_generation()
+            sessions = self.evidence._state.sessions  # noqa: SLF001 - our own
+            sessions.end_before(moment_of(None) - 2 * SESSION_LENGTH)
+            self._pending += report.units_opened + report.units_changed + found
+        return report
+
     def merge(self, other: Learning | Evidence) -> MergeReport:
         """Take in what another bandit learnt; doing so again changes nothing.
 
@@ -212,7 +254,9 @@ class Learning:
         with self._lock:
             if self._store is not None:
                 self._store.apply(self.evidence.fresh())
-                self._store.delete_user(user_id, at=moment)
+                named = self._store.delete_user(user_id, at=moment)
+                if named and self._replica is not None:
+                    self._replica.skip_generation()
             found = self.evidence.delete_user(user_id, at=moment)
             self._pending = math.inf
         return found
@@ -253,8 +297,7 @@ class Learning:
         batch = batch_of(self.evidence)
         report = fold(batch)
         self._store.apply(batch)
-        values = (row.value for row in batch.unit_rows())
-        folded = self.evidence.fold_unit_values(values, batch.segments)
+        folded = self.evidence._state.fold_open(batch._state)  # noqa: SLF001 - our own
         return replace(
             report,
             units_opened=folded.units_opened,

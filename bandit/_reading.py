@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -83,8 +84,9 @@ class ScoreRows:
     def __init__(self, arms: Sequence[str]) -> None:
         self.arms = tuple(arms)
         self._codes = {uri: i for i, uri in enumerate(arms)}
-        self._scores: list[NDArray[np.float64]] = []
-        self._weights: list[NDArray[np.float64]] = []
+        self._missing = [math.nan] * len(self.arms)
+        self._scores: list[list[float]] = []
+        self._weights: list[list[float]] = []
         self.bad = self.unknown = 0
 
     def __len__(self) -> int:
@@ -93,22 +95,22 @@ class ScoreRows:
     def add(self, scores: Mapping[str, Any], weights: Mapping[str, Any] | None) -> None:
         """Append one row."""
         self._scores.append(self._row(scores, unknown=True))
-        self._weights.append(self._row(weights or {}, unknown=False))
+        self._weights.append(self._row(weights, unknown=False) if weights else self._missing)
 
     def matrices(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return scores and weights, shape (rows, arms) each; NaN where missing."""
         shape = (len(self._scores), len(self.arms))
         return np.array(self._scores).reshape(shape), np.array(self._weights).reshape(shape)
 
-    def _row(self, values: Mapping[str, Any], *, unknown: bool) -> NDArray[np.float64]:
-        row = np.full(len(self.arms), np.nan)
+    def _row(self, values: Mapping[str, Any], *, unknown: bool) -> list[float]:
+        row = self._missing.copy()
         for uri, value in values.items():
             at = self._codes.get(uri)
             if at is None:
                 self.unknown += unknown
                 continue
             row[at] = finite(value)
-            self.bad += bool(np.isnan(row[at]))
+            self.bad += math.isnan(row[at])
         return row
 
 
@@ -211,6 +213,6 @@ def _of_retriever(rows: LogRows, retriever_id: str | None) -> NDArray[np.int64] 
 def _subset(columns: EventColumns, kept: NDArray[np.int64]) -> EventColumns:
     """Return some rows; the dictionaries stay."""
     names = ["execution", "document", "types", "time", "position", "feature_uri"]
-    names += ["user", "session", "segment", "scored"]
+    names += ["user", "session", "segment", "scored", "live"]
     changed = {name: getattr(columns, name) for name in names}
     return replace(columns, **{n: c[kept] for n, c in changed.items() if c is not None})

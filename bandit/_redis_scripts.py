@@ -58,6 +58,9 @@ end
 
 local found = state(ARGV[1])
 if found ~= 'ok' then return found end
+if ARGV[#ARGV] ~= '' and (redis.call('HGET', head, 'mark') or '') ~= ARGV[#ARGV - 1] then
+  return 'changed'
+end
 local count, first = tonumber(ARGV[5]), 6
 for i = first, first + 3 * count - 1, 3 do
   if (redis.call('HGET', units, ARGV[i]) or '') ~= ARGV[i + 1] then return 'changed' end
@@ -101,6 +104,7 @@ end
 i = i + 1 + 2 * more
 more = tonumber(ARGV[i])
 for j = i + 1, i + 2 * more, 2 do redis.call('HSET', wishes, ARGV[j], ARGV[j + 1]) end
+if ARGV[#ARGV] ~= '' then redis.call('HSET', head, 'mark', ARGV[#ARGV]) end
 
 if ARGV[2] ~= ARGV[1] then redis.call('HSET', head, 'version', ARGV[2]) end
 if ARGV[3] ~= '' then redis.call('HSET', head, 'head', ARGV[3]) end
@@ -109,7 +113,8 @@ redis.call('HSET', head, 'sizes', sizes())
 return 'ok'
 """
 )
-"""ARGV: the version read, the new one, head, closed, units (key, as read, new), users, wishes.
+"""ARGV: the version read, the new one, head, closed, units (key, as read, new), users, wishes,
+the mark as read, the new one.
 
 What is absent is an empty text; lists are led by their length.
 """
@@ -159,6 +164,17 @@ return found
 """
 )
 """ARGV: the cursor from which on. False where what came since is no longer listed."""
+
+CLEAR: Final = (
+    _NAMES
+    + """
+for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
+if ARGV[1] == '0' then redis.call('UNLINK', wishes)
+elseif redis.call('HLEN', wishes) > 0 then redis.call('HSET', head, 'sizes', sizes()) end
+return 'ok'
+"""
+)
+"""KEYS: the prefix, the keys to remove. ARGV: 1 where the wishes stay."""
 
 PUT_SNAPSHOT: Final = """
 local texts, ids = KEYS[1] .. 'snapshots', KEYS[1] .. 'snapshot_ids'

@@ -44,14 +44,21 @@ class RedisStore(Store):
         """Close the connections; the next call opens one again."""
         self._client.close()
 
-    def clear(self) -> None:
-        """Forget everything under this namespace and retriever, snapshots too."""
+    def clear(self, *, keep_wishes: bool = False) -> None:
+        """Forget everything under this namespace and retriever, snapshots too.
+
+        Parameters
+        ----------
+        keep_wishes : bool
+            Keep what users wished (`opt_out`, `reset_user`), for the state to be learnt again.
+        """
         with self._told():
             units = self._client.hscan_iter(self._prefix + b"units", count=1_000)
             users = {value[_USER : _USER + 8] for _, value in units}
-            parts = ("head", "units", "users", "wishes", "changes", "snapshots", "snapshot_ids")
+            parts = ["head", "units", "users", "changes", "snapshots", "snapshot_ids"]
             keys = [self._prefix + part.encode() for part in parts]
-            self._client.unlink(*keys, *(self._prefix + b"user:" + user for user in users))
+            keys += [self._prefix + b"user:" + user for user in users]
+            self._client.register_script(scripts.CLEAR)([self._prefix, *keys], [int(keep_wishes)])
 
     def put_snapshot(self, snapshot_id: str, text: str) -> None:
         """Keep a snapshot of weights, as the newest one; the newest 20 are kept."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import IntegrityError
 from . import _redis_scripts as scripts
+from ._mark import Mark
 from ._store_transaction import Transaction, UserPart, Writes
 from ._store_wire import OFFSETS, Head, read_wish, wish_bytes
 from ._wire import KEY_BYTES
@@ -40,6 +41,7 @@ class RedisTransaction(Transaction):
         self._head: Head | None = None
         self._seen: dict[bytes, bytes] = {}
         self._held = False
+        self._mark = b""
 
     def head(self) -> Head | None:
         """Return the settings, None where nothing is stored."""
@@ -54,6 +56,12 @@ class RedisTransaction(Transaction):
         """Return a number that grows with every change of a unit."""
         self._look()
         return self._change
+
+    def mark(self) -> Mark | None:
+        """Return how far a log has been followed, None where none has."""
+        self._look()
+        self._mark = bytes(self._client.hget(self._key("head"), "mark") or b"")
+        return Mark.from_json(self._mark) if self._mark else None
 
     def closed(self) -> bytes:
         """Return the closed sums of the global context and the segments."""
@@ -149,6 +157,8 @@ class RedisTransaction(Transaction):
         yield len(writes.wishes)
         for user, wish in writes.wishes.items():
             yield from (_raw(user), wish_bytes(wish))
+        yield self._mark
+        yield b"" if writes.mark is None else writes.mark.to_json()
 
     def _done(self, answer: bytes) -> bool:
         if answer == b"lost":

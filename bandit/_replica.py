@@ -28,6 +28,11 @@ class Replica:
         self._seen: Seen | None = None
         self.evidence: Evidence | None = None
 
+    def skip_generation(self) -> None:
+        """Note that a change of the store which folding cannot follow is in `evidence` already."""
+        if self._seen is not None:
+            self._seen = self._seen._replace(generation=self._seen.generation + 1)
+
     def refresh(self) -> bool:
         """Catch up with the store and return whether anything is different.
 

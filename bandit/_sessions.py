@@ -13,6 +13,8 @@ from ._ids import NO_ID
 from ._unit import LIVE, UNIT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from ._sums import Sums
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 SESSION_LENGTH: Final = 60 * 60 * 1_000_000
 """Microseconds for which a live unit moves its own session."""
+
+MOST_LIVE: Final = 100_000
+"""Most versions of live units in memory, some 100 MB; the sessions that rest longest go first."""
+
+_NO_SCORES: Final = np.empty((0, 0))
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,20 @@ class _Version(NamedTuple):
 
 
 class LiveSessions:
-    """Every version of every live unit, by session, until the session is over."""
+    """Every version of every live unit, by session, until the session is over.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most : int
+        Most versions to remember.
+    """
+
+    def __init__(self, most: int = MOST_LIVE) -> None:
+        self._most, self._count = most, 0
         self._sessions: dict[int, dict[tuple[int, int], list[_Version]]] = {}
         self._newest: dict[int, int] = {}
-        self._ended = NO_TIME
+        self._session_of: dict[tuple[int, int], int] = {}
+        self._ended = self._latest = NO_TIME
 
     def __contains__(self, session: int) -> bool:
         return session in self._sessions
@@ -71,16 +86,56 @@ class LiveSessions:
         session = int(record["session"])
         if session == NO_ID or not record["flags"] & LIVE:
             return
-        row = _score_row(record)
-        scores, contributions = units.scores[row].copy(), units.contributions[row].copy()
+        scores = contributions = _NO_SCORES
+        if record["scored"] >= 0:
+            row = _score_row(record)
+            scores, contributions = units.scores[row].copy(), units.contributions[row].copy()
         version = _Version(revision, record.copy(), scores, contributions)
         key = int(record["execution"]), int(record["document"])
-        self._sessions.setdefault(session, {}).setdefault(key, []).append(version)
+        before = self._session_of.get(key, session)
+        if before != session:
+            self._count -= len(self._sessions.get(before, {}).pop(key, ()))
+        self._session_of[key] = session
+        # Whoever moved last stands last, so that the first is the one to go.
+        versions = self._sessions[session] = self._sessions.pop(session, {})
+        versions.setdefault(key, []).append(version)
+        self._count += 1
         self._newest[session] = max(int(record["time"]), self._newest.get(session, 0))
+        while self._count > self._most:
+            self._end(next(iter(self._sessions)))
+
+    def note_folded(self, units: Units, batch: NDArray[np.void], revision: int) -> None:
+        """Remember the live ones of the units that a batch was folded into.
+
+        Those shown long before the newest are no session's any more.
+
+        Parameters
+        ----------
+        units : Units
+            With the batch in them.
+        batch : structured ndarray
+            With the fields ``execution``, ``document``, ``flags`` and ``time``.
+        revision : int
+        """
+        live = (batch["flags"] & LIVE) != 0
+        if live.any():
+            self._latest = max(self._latest, int(batch["time"][live].max()))
+        recent = live & (batch["time"] > self._latest - 2 * SESSION_LENGTH)
+        keys = zip(batch["execution"].tolist(), batch["document"].tolist(), strict=True)
+        for key, new in zip(keys, recent.tolist(), strict=True):
+            session = self._session_of.get(key)
+            if session is None and not new:
+                continue
+            at = units.find(*key)
+            if at < 0:
+                continue
+            known = None if session is None else self._sessions.get(session, {}).get(key)
+            if not known or not _same(known[-1], units, at):
+                self.note(units, at, revision)
 
     def note_changes(self, units: Units, revision: int) -> None:
         """Remember the live units that a batch changed, and forget those that are closed."""
-        before, self._sessions = self._sessions, {}
+        before, self._sessions, self._session_of, self._count = self._sessions, {}, {}, 0
         for session, versions in before.items():
             for key, known in versions.items():
                 at = units.find(*key)
@@ -88,12 +143,14 @@ class LiveSessions:
                     continue
                 if units.records["session"][at] == session:
                     self._sessions.setdefault(session, {})[key] = known
+                    self._session_of[key] = session
+                    self._count += len(known)
                 if not _same(known[-1], units, at):
                     self.note(units, at, revision)
 
     def rebuild(self, units: Units, revision: int) -> None:
         """Start anew from the units that are live."""
-        self._sessions, self._newest = {}, {}
+        self._sessions, self._newest, self._session_of, self._count = {}, {}, {}, 0
         self.note_recent(units, revision)
 
     def note_recent(self, units: Units, revision: int) -> None:
@@ -107,6 +164,13 @@ class LiveSessions:
             if (int(record["execution"]), int(record["document"])) not in known:
                 self.note(units, at, revision)
 
+    def forget(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Forget units that are open no more."""
+        for key in keys:
+            session = self._session_of.pop(key, None)
+            if session is not None:
+                self._count -= len(self._sessions.get(session, {}).pop(key, ()))
+
     def end_before(self, time: int) -> None:
         """Forget sessions whose last unit was shown before a time; looks once a minute."""
         if time < self._ended + SESSION_LENGTH // 60:
@@ -114,8 +178,13 @@ class LiveSessions:
         self._ended = time
         over = [session for session, newest in self._newest.items() if newest < time]
         for session in over:
-            self._sessions.pop(session, None)
-            del self._newest[session]
+            self._end(session)
+
+    def _end(self, session: int) -> None:
+        for key, versions in self._sessions.pop(session, {}).items():
+            self._session_of.pop(key, None)
+            self._count -= len(versions)
+        self._newest.pop(session, None)
 
     def batch(self, session: int, since: int, revision: int | None, arms: int) -> UnitBatch:
         """Return a session's units first shown from a time on, as they were at a revision."""

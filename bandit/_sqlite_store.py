@@ -9,9 +9,10 @@ import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ..errors import IntegrityError, StoreError
+from .._sqlite import close_in, file_identity, is_busy, told
+from ..errors import StoreError
 from ._sqlite_transaction import SqliteTransaction
 from .store import Store
 
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from ._store_transaction import Transaction
 
 _KEPT_SNAPSHOTS: Final = 20
-_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGED: Final = "Restore a copy of the file, or remove it and learn the state again from the log"
+_REFUSED: Final = "the store refused to work, and nothing of this batch was written"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS fusion_states (
     id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, retriever_id TEXT NOT NULL,
     version INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0,
-    head BLOB, closed BLOB, UNIQUE (namespace, retriever_id)
+    head BLOB, closed BLOB, mark TEXT, UNIQUE (namespace, retriever_id)
 );
 CREATE TABLE IF NOT EXISTS fusion_units (
     id INTEGER PRIMARY KEY, state INTEGER NOT NULL, key BLOB NOT NULL, time INTEGER NOT NULL,
@@ -78,14 +80,26 @@ class SqliteStore(Store):
                 self._closer()
             self._connection = None
 
-    def clear(self) -> None:
-        """Forget everything under this namespace and retriever, snapshots too."""
+    def clear(self, *, keep_wishes: bool = False) -> None:
+        """Forget everything under this namespace and retriever, snapshots too.
+
+        Parameters
+        ----------
+        keep_wishes : bool
+            Keep what users wished (`opt_out`, `reset_user`), for the state to be learnt again.
+        """
         with self._cursor(write=True) as (cursor, state):
-            for table in ("fusion_units", "fusion_users", "fusion_snapshots"):
+            for table in ("fusion_units", "fusion_snapshots"):
                 cursor.execute(f"DELETE FROM {table} WHERE state = ?", (state,))  # noqa: S608
+            if keep_wishes:
+                cursor.execute("UPDATE fusion_users SET sums = NULL WHERE state = ?", (state,))
             cursor.execute(
-                "UPDATE fusion_states SET head = NULL, closed = NULL, version = version + 1 "
-                "WHERE id = ?",
+                "DELETE FROM fusion_users WHERE state = ? AND (wish IS NULL OR NOT ?)",
+                (state, keep_wishes),
+            )
+            cursor.execute(
+                "UPDATE fusion_states SET head = NULL, closed = NULL, mark = NULL, "
+                "version = version + 1 WHERE id = ?",
                 (state,),
             )
 
@@ -123,7 +137,7 @@ class SqliteStore(Store):
     @contextmanager
     def _cursor(self, *, write: bool) -> Iterator[tuple[sqlite3.Cursor, int]]:
         """Run a transaction: whole at the end, undone by any error."""
-        with self._lock, self._told():
+        with self._lock, told(self.url, damaged=_DAMAGED, refused=_REFUSED):
             cursor = self._connected().cursor()
             cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
@@ -163,42 +177,21 @@ class SqliteStore(Store):
         except BaseException:
             connection.close()
             raise
-        self._connection, self._owner, self._file = connection, os.getpid(), _file(self.path)
+        self._connection, self._owner, self._file = (
+            connection,
+            os.getpid(),
+            file_identity(self.path),
+        )
         # A store that nobody closed closes its file when it goes; Python 3.13 warns otherwise.
-        self._closer = weakref.finalize(self, _close_in, self._owner, connection)
+        self._closer = weakref.finalize(self, close_in, self._owner, connection)
         return connection
 
     def _check_file(self) -> None:
         """Raise where the file is another now: SQLite would go on writing into the old one."""
-        if _file(self.path) != self._file:
+        if file_identity(self.path) != self._file:
             self.close()
             msg = f"{self.url}: the file was removed or replaced; what it held is gone from here"
             raise StoreError(msg)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            code: Any = getattr(error, "sqlite_errorcode", None)
-            if code is not None and code & 0xFF in _DAMAGED:
-                msg = (
-                    f"{self.url}: {error}. Restore a copy of the file, or remove it and learn the "
-                    "state again from the log"
-                )
-                raise IntegrityError(msg) from error
-            msg = (
-                f"{self.url}: the store refused to work, and nothing of this batch was written: "
-                f"{error}"
-            )
-            raise StoreError(msg) from error
-
-
-def _close_in(process: int, connection: sqlite3.Connection) -> None:
-    """Close a connection in the process that opened it, and in no fork of it."""
-    if process == os.getpid():
-        connection.close()
 
 
 def _prepare(connection: sqlite3.Connection, deadline: float) -> None:
@@ -208,18 +201,29 @@ def _prepare(connection: sqlite3.Connection, deadline: float) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
+            _add_mark(connection)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+            if not is_busy(error) or monotonic() > deadline:
                 raise
             sleep(0.01)
         else:
             return
 
 
-def _file(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from others at the same path."""
+def _add_mark(connection: sqlite3.Connection) -> None:
+    """Give a file of the first version the column that it lacks, once among all processes."""
+    if not _lacks_mark(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        if _lacks_mark(connection):
+            connection.execute("ALTER TABLE fusion_states ADD COLUMN mark TEXT")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _lacks_mark(connection: sqlite3.Connection) -> bool:
+    columns = connection.execute("PRAGMA table_info(fusion_states)").fetchall()
+    return "mark" not in {name for _, name, *_ in columns}

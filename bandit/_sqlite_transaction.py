@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ._mark import Mark
 from ._store_transaction import Transaction, UserPart, Writes
 from ._store_wire import Head, read_wish, wish_bytes
 from ._unit import LIVE
@@ -41,6 +42,11 @@ class SqliteTransaction(Transaction):
     def cursor(self) -> int:
         """Return a number that grows with every change of a unit."""
         return int(self._one("SELECT change FROM fusion_states WHERE id = ?", self._state) or 0)
+
+    def mark(self) -> Mark | None:
+        """Return how far a log has been followed, None where none has."""
+        found = self._one("SELECT mark FROM fusion_states WHERE id = ?", self._state)
+        return None if found is None else Mark.from_json(found)
 
     def closed(self) -> bytes:
         """Return the closed sums of the global context and the segments."""
@@ -111,6 +117,11 @@ class SqliteTransaction(Transaction):
             self._write_state(writes)
         if writes.units:
             self._write_units(writes.units)
+        if writes.mark is not None:
+            self._cursor.execute(
+                "UPDATE fusion_states SET mark = ? WHERE id = ?",
+                (writes.mark.to_json(), self._state),
+            )
         return True
 
     def _write_state(self, writes: Writes) -> None:

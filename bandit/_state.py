@@ -267,6 +267,15 @@ class State:
         made.epochs = Epochs(self.epochs.wishes)
         return made
 
+    def still(self) -> State:
+        """Return a copy to read sums from, while rows go on being folded into this one."""
+        made = self.fresh(self.source)
+        made.segments.add(self.segments.names)
+        made.units = self.units.still(made.arms, made.segments)
+        made.closed, made.revision = self.closed, self.revision
+        made._cached = self._cached  # noqa: SLF001 - our own
+        return made
+
     def wish(self, user_id: str, epoch: Epoch) -> None:
         """Follow a user's wish unless a later one is known."""
         user = stable_id(user_id)
@@ -291,11 +300,34 @@ class State:
         """Fold units as a store keeps them."""
         self.segments.add(segments)
         batch = unit_batch(values, self.arms, self.segments)
-        names = self.arms.names, self.segments.names
-        folded = self.fold_units(batch, *names, self.closed.line)
-        self.changed()
-        self.sessions.note_recent(self.units, self.revision)
+        return self._fold_batch(batch, self.arms.names, self.segments.names)
+
+    def fold_open(self, other: State) -> MergeReport:
+        """Fold the open units of another state, as from a store that holds them."""
+        return self._fold_batch(batch_of(other.units), other.arms.names, other.segments.names)
+
+    def _fold_batch(
+        self, batch: UnitBatch, arms: Sequence[str], segments: Sequence[tuple[str, ...]]
+    ) -> MergeReport:
+        folded = self.fold_units(batch, arms, segments, self.closed.line)
+        self.revision += 1
+        self.sessions.note_folded(self.units, batch.records, self.revision)
         return MergeReport(*folded, 0)
+
+    def drop_units(self, keys: Collection[bytes]) -> int:
+        """Forget open units by the keys of a store; return how many there were."""
+        places = {}
+        for key in keys:
+            pair = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
+            if (at := self.units.find(*pair)) >= 0:
+                places[at] = pair
+        if places:
+            kept = np.ones(len(self.units), np.bool_)
+            kept[list(places)] = False
+            self.units = self.units.take(kept)
+            self.sessions.forget(places.values())
+            self.revision += 1
+        return len(places)
 
     def _left_out(self, event: LiveEvent) -> str | None:
         """Return the field of the report that counts why an event is left out."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._epochs import Epoch
+    from ._mark import Mark
     from ._store_wire import Head
 
 
@@ -26,6 +27,8 @@ class Writes:
     users : dict of int to bytes
         Closed sums by user.
     wishes : dict of int to Epoch
+    mark : Mark or None
+        How far the log has been followed; None: as it was.
     """
 
     head: Head | None = None
@@ -33,10 +36,11 @@ class Writes:
     units: dict[bytes, bytes | None] = field(default_factory=dict)
     users: dict[int, bytes | None] = field(default_factory=dict)
     wishes: dict[int, Epoch] = field(default_factory=dict)
+    mark: Mark | None = None
 
     @property
     def units_only(self) -> bool:
-        """Whether nothing but units changes."""
+        """Whether nothing but units and the mark changes."""
         return not (self.head or self.closed or self.users or self.wishes)
 
 
@@ -67,6 +71,10 @@ class Transaction(ABC):
     @abstractmethod
     def cursor(self) -> int:
         """Return a number that grows with every change of a unit."""
+
+    @abstractmethod
+    def mark(self) -> Mark | None:
+        """Return how far a log has been followed, None where none has."""
 
     @abstractmethod
     def closed(self) -> bytes:

@@ -15,14 +15,13 @@ from ._credit import BLOCKS
 from ._decay import NO_TIME
 from ._epochs import Epoch, Epochs
 from ._state import State
-from ._unit import LIVE
-from ._wire import HEAD, KEY_BYTES, unit_batch
+from ._wire import HEAD, unit_batch
 from .evidence import Evidence
 from .identity import Identity
 from .rewards import DEFAULT_REWARDS, RewardTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from ._context_keys import Context
 
@@ -123,15 +122,8 @@ def fold_stored(state: State, units: Iterable[bytes]) -> None:
     values = [unseal(sealed, "units") for sealed in units]
     batch = unit_batch(values, state.arms, state.segments)
     state.fold_units(batch, state.arms.names, state.segments.names, NO_TIME)
-    state.changed()
-    for at in _live(state, values):
-        state.sessions.note(state.units, at, state.revision)
-
-
-def _live(state: State, values: Sequence[bytes]) -> list[int]:
-    keys = np.frombuffer(b"".join([v[:KEY_BYTES] for v in values]), ">u8").reshape(-1, 2)
-    places = [state.units.find(execution, document) for execution, document in keys.tolist()]
-    return [at for at in places if state.units.records["flags"][at] & LIVE]
+    state.revision += 1
+    state.sessions.note_folded(state.units, batch.records, state.revision)
 
 
 def assemble(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._account import MergeReport
 from ._ids import NO_ID, stable_id
+from ._mark import OvertakenError
 from ._store_transaction import Writes
 from ._store_wire import (
     Head,
@@ -20,9 +21,10 @@ from ._store_wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ._epochs import Epoch
+    from ._mark import Mark
     from ._store_transaction import Transaction
     from ._wire import StoredUnit
     from .evidence import Evidence
@@ -87,22 +89,56 @@ def opened(t: Transaction, evidence: Evidence, writes: Writes) -> Head:
 
 
 def apply(
-    t: Transaction, evidence: Evidence, rows: list[StoredUnit]
+    t: Transaction,
+    evidence: Evidence,
+    rows: list[StoredUnit],
+    mark: Mark | None = None,
+    after: Mark | None = None,
+    dropped: Collection[bytes] = (),
 ) -> tuple[MergeReport, Writes | None]:
-    """Fold some of an evidence's units."""
+    """Forget some units, fold those of an evidence, and move the mark of the log."""
     writes = Writes()
     head = opened(t, evidence, writes)
+    if mark is not None:
+        writes.mark = moved_mark(t, mark, after)
     # A row before the line may be in the closed sums already.
     taken = {row.key: seal(row.value) for row in rows if row.time >= head.line}
-    known = t.units(list(taken))
+    known = t.units(list(dict.fromkeys([*taken, *dropped])))
+    for key in dropped:
+        if known.pop(key, None) is not None and key not in taken:
+            writes.units[key] = None
+    if dropped:
+        # Those who follow unit by unit fold, and folding takes nothing away.
+        writes.head = replace(head, generation=head.generation + 1)
+    gone = len(writes.units)
     writes.units.update({key: value for key, value in taken.items() if key not in known})
-    new = len(writes.units)
+    new = len(writes.units) - gone
     both = [key for key, value in known.items() if value != taken[key]]
     if both:
         folded = _folded(head, [known[key] for key in both], [taken[key] for key in both])
         writes.units.update({k: value for k, value in folded.items() if value != known[k]})
-    report = MergeReport(new, len(writes.units) - new, len(rows) - len(taken), 0)
-    return report, writes if writes.units or writes.head else None
+    refused = sum(row.time < head.line for row in rows)
+    report = MergeReport(new, len(writes.units) - new, refused, 0)
+    return report, writes if writes.units or writes.head or writes.mark else None
+
+
+def moved_mark(t: Transaction, mark: Mark, after: Mark | None) -> Mark:
+    """Return the mark to write; one that was overtaken stays where it is.
+
+    Raises
+    ------
+    StateMismatchError
+        If the stored mark is of another log.
+    OvertakenError
+        If another process moved the mark away from `after`.
+    """
+    stored = t.mark()
+    moved = mark.joined(stored)
+    begins = stored is None and after is not None and not after.row
+    if after is not None and stored != after and not begins:
+        msg = f"mark: it stands at {stored}, expected {after}; another process follows the log too"
+        raise OvertakenError(msg)
+    return moved
 
 
 def _folded(head: Head, *batches: Iterable[bytes]) -> dict[bytes, bytes | None]:

@@ -135,6 +135,14 @@ class Units:
             slot = (slot + 1) & last
         return -1
 
+    def still(self, arms: Names[str], segments: Names[tuple[str, ...]]) -> Units:
+        """Return a copy to read from, with names of its own; nothing can be folded into it."""
+        made = Units(arms, segments)
+        made._records, made._used = self.records.copy(), self._used
+        made._scores, made._contributions = self.scores.copy(), self.contributions.copy()
+        made._scored, made.unexposed = self._scored, self.unexposed
+        return made
+
     def take(self, kept: NDArray[Any]) -> Units:
         """Return a copy that holds only some units."""
         chosen = Units(self.arms, self.segments)

@@ -72,8 +72,9 @@ def unit_rows(units: Units) -> list[StoredUnit]:
     heads["format"] = WIRE_FORMAT
     raw, size = heads.tobytes(), HEAD.itemsize
     values = [raw[at : at + size] for at in range(0, len(raw), size)]
-    for i in np.flatnonzero(records["scored"] >= 0).tolist():
-        values[i] += _scores(units, int(records["scored"][i]))
+    scored = np.flatnonzero(records["scored"] >= 0)
+    for i, scores in zip(scored.tolist(), _scores(units, records["scored"][scored]), strict=True):
+        values[i] += scores
     times = records["time"].tolist()
     return [StoredUnit(v[:KEY_BYTES], t, v) for v, t in zip(values, times, strict=True)]
 
@@ -108,21 +109,25 @@ def unit_batch(
     records["scored"][scored] = np.arange(len(scored))
     scores = np.full((len(scored), len(arms)), np.nan)
     contributions = scores.copy()
-    for row, i in enumerate(scored):
-        found = np.frombuffer(given[i], SCORE, offset=HEAD.itemsize)
-        codes = _codes(found["arm"], arms.ids)
-        scores[row, codes[codes >= 0]] = found["score"][codes >= 0]
-        contributions[row, codes[codes >= 0]] = found["contribution"][codes >= 0]
+    found = np.frombuffer(b"".join([given[i][HEAD.itemsize :] for i in scored]), SCORE)
+    row = np.repeat(np.arange(len(scored)), [rest[i] // SCORE.itemsize for i in scored])
+    codes = _codes(found["arm"], arms.ids)
+    known = codes >= 0
+    scores[row[known], codes[known]] = found["score"][known]
+    contributions[row[known], codes[known]] = found["contribution"][known]
     return UnitBatch(records, scores, contributions)
 
 
-def _scores(units: Units, row: int) -> bytes:
-    score, contribution = units.scores[row], units.contributions[row]
-    has = np.flatnonzero(~np.isnan(score))
-    made = np.empty(len(has), SCORE)
-    made["arm"] = units.arms.ids[has]
-    made["score"], made["contribution"] = score[has], contribution[has]
-    return made.tobytes()
+def _scores(units: Units, rows: NDArray[np.int32]) -> list[bytes]:
+    """Return the scores of some rows, of every row the arms that have one."""
+    scores, contributions = units.scores[rows], units.contributions[rows]
+    has = ~np.isnan(scores)
+    made = np.empty(int(has.sum()), SCORE)
+    made["arm"] = np.broadcast_to(units.arms.ids, has.shape)[has]
+    made["score"], made["contribution"] = scores[has], contributions[has]
+    raw = made.tobytes()
+    ends = np.cumsum(has.sum(axis=1) * SCORE.itemsize).tolist()
+    return [raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _codes(ids: NDArray[np.uint64], known: NDArray[np.uint64] | Sequence[int]) -> NDArray[np.int32]:

@@ -19,11 +19,12 @@ from ._replica import Replica
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
     from typing import Self
 
     from ._context_keys import Context
+    from ._mark import Mark
     from ._sessions import SessionSums
     from ._store_transaction import Transaction, Writes
     from ._sums import Sums
@@ -69,8 +70,14 @@ class Store(ABC):
         """Close the connection; the next call opens it again."""
 
     @abstractmethod
-    def clear(self) -> None:
-        """Forget everything under this namespace and retriever, snapshots too."""
+    def clear(self, *, keep_wishes: bool = False) -> None:
+        """Forget everything under this namespace and retriever, snapshots and the mark too.
+
+        Parameters
+        ----------
+        keep_wishes : bool
+            Keep what users wished (`opt_out`, `reset_user`), for the state to be learnt again.
+        """
 
     @abstractmethod
     def put_snapshot(self, snapshot_id: str, text: str) -> None:
@@ -110,7 +117,14 @@ class Store(ABC):
         head = self._read(lambda t: t.head())
         return None if head is None else head.empty_evidence().fresh(source)
 
-    def apply(self, evidence: Evidence) -> MergeReport:
+    def apply(
+        self,
+        evidence: Evidence,
+        *,
+        mark: Mark | None = None,
+        after: Mark | None = None,
+        dropped: Collection[bytes] = (),
+    ) -> MergeReport:
         """Fold the open units of a batch; doing so again changes nothing.
 
         The first batch makes the stored state and gives it its settings. At most 10,000 units are
@@ -121,6 +135,13 @@ class Store(ABC):
         ----------
         evidence : Evidence
             Folded from the rows of the batch only, as by `fresh`; without closed units.
+        mark : Mark, optional
+            How far the log has been followed with this batch; written in the transaction of the
+            last units. A mark never goes back.
+        after : Mark, optional
+            Where the mark must stand for the batch to count.
+        dropped : collection of bytes
+            Keys of open units to forget before the batch is folded.
 
         Returns
         -------
@@ -130,7 +151,9 @@ class Store(ABC):
         Raises
         ------
         StateMismatchError
-            If the store was learnt with other settings.
+            If the store was learnt with other settings, or from another log.
+        OvertakenError
+            If the mark stands elsewhere than at `after`; then nothing was written.
         StoreError
             If the store cannot be reached.
         """
@@ -141,9 +164,21 @@ class Store(ABC):
         total = MergeReport(0, 0, 0, 0)
         for start in range(0, max(len(rows), 1), work.SLICE):
             part = rows[start : start + work.SLICE]
-            done = self._transact(lambda t, part=part: work.apply(t, evidence, part))  # type: ignore[misc]
+            last = start + work.SLICE >= len(rows)
+            moved = (mark, after, dropped) if last else (None, None, ())
+            done = self._transact(
+                lambda t, part=part, moved=moved: work.apply(t, evidence, part, *moved)  # type: ignore[misc]
+            )
             total = MergeReport(*(a + b for a, b in zip(total, done, strict=True)))
         return total
+
+    def mark(self) -> Mark | None:
+        """Return how far the state has followed a log, None where it has followed none."""
+        return self.progress()[0]
+
+    def progress(self) -> tuple[Mark | None, int]:
+        """Return `mark`, and a number that grows with every change of anything but units."""
+        return self._read(lambda t: (t.mark(), t.version()))
 
     def merge(self, evidence: Evidence) -> MergeReport:
         """Take in a shard that holds closed sums; doing so again changes nothing.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rankloom.bandit._columns import EventColumns
 from rankloom.bandit._ids import stable_ids
 from rankloom.bandit._names import Names
-from rankloom.bandit._unit import UnitRow
+from rankloom.bandit._unit import LIVE, UnitRow
 from rankloom.bandit._units import Units
 from rankloom.bandit.evidence import Evidence
 from rankloom.errors import InvalidInputError
@@ -262,3 +262,40 @@ def test_files_and_tables_are_read_as_dicts_are(tmp_path):
     states = [Evidence(ARMS, segment_by=["country"], source="s") for _ in range(2)]
     assert states[0].update(path) == states[1].update(rows)
     assert states[0].to_bytes() == states[1].to_bytes()
+
+
+def test_live_rows_are_live_and_change_nothing_else():
+    """A unit is live if any of its rows is; the sums are those of the same rows not live."""
+    columns = make_columns()
+    live = np.random.default_rng(1).random(len(columns)) < 0.3
+    ours, theirs = Evidence(ARMS, segment_by=["x"]), Evidence(ARMS, segment_by=["x"])
+    ours.update(replace(columns, live=live))
+    theirs.update(columns)
+    for name in "NSFQ":
+        left, right = (getattr(each.sums(), name) for each in (ours, theirs))
+        np.testing.assert_array_equal(left, right)
+    taken = (columns.execution >= 0) & (columns.types != TYPE_SETS.index(["zero_results"]))
+    pairs = columns.execution.astype(np.int64) * 9 + columns.document
+    expected = len(set(pairs[live & taken].tolist()))
+    assert (ours._state.units.records["flags"] & LIVE != 0).sum() == expected > 0
+    assert (theirs._state.units.records["flags"] & LIVE != 0).sum() == 0
+
+
+@pytest.mark.parametrize("live", [np.ones(3, bool), np.ones(500, int), [[True]]])
+def test_live_that_is_no_column_of_bools_is_refused(live):
+    with pytest.raises(InvalidInputError, match="live"):
+        make_columns(live=live)
+
+
+def test_a_still_copy_has_the_sums_of_its_moment():
+    """What is folded afterwards, channels and segments too, does not show in it."""
+    evidence = Evidence(ARMS, segment_by=["x"])
+    evidence.update(make_columns())
+    still, before = evidence.still(), evidence.sums([(), ("segment", "de"), ("user", "u1")])
+    evidence.update(make_columns(seed=5, segments=[("it",), ("es",)]))
+    evidence.add_arm("video")
+    after = still.sums([(), ("segment", "de"), ("user", "u1")])
+    for name in ("N", "S", "F", "Q", "A", "b"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    assert still.segments == (("de",), ("fr",))
+    assert evidence.sums([()]).N.sum() > before.N[0].sum()

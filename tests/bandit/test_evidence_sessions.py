@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 
+from rankloom.bandit._sessions import LiveSessions
 from rankloom.bandit.evidence import Evidence
 
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
@@ -134,3 +135,21 @@ def test_old_sessions_are_forgotten(evidence):
         evidence.observe(event(f"d{i}", session_id=f"s{i}", at=at), now=at)
     # Two hours are kept, at ten minutes a session.
     assert len(evidence._state.sessions._sessions) == 13
+
+
+def test_live_sessions_are_bounded_and_those_that_rest_longest_go_first():
+    """Memory stays the same however many sessions there are at once; the sums hold all."""
+    evidence = Evidence(["text"])
+    sessions = evidence._state.sessions = LiveSessions(most=40)
+    for number in range(60):
+        for session in ("kept", f"s{number}") if number < 30 else (f"s{number}",):
+            shown = event("d", execution_id=f"{session}-{number}", session_id=session)
+            evidence.observe(shown, now=NOW)
+    later = NOW + MINUTE
+    units = [evidence.session_sums(f"s{n}", now=later).units for n in range(60)]
+    assert units == [0] * units.count(0) + [1] * units.count(1)
+    assert 0 < units.count(0) < 60
+    known = [each for units in sessions._sessions.values() for each in units.values()]
+    assert sum(map(len, known)) == sessions._count <= 40
+    assert len(sessions._session_of) == len(known)
+    assert evidence.account.open_units == 90
