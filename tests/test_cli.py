@@ -23,6 +23,7 @@ COMMANDS = [
     "learn-fusion",
     "weights",
     "replay",
+    "serve",
     "simulate",
     "demo",
 ]

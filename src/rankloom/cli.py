@@ -17,11 +17,14 @@ from . import __version__
 from ._cli.compare import compare
 from ._cli.demo import demo
 from ._cli.evaluate import evaluate
+from ._cli.import_ import app as importing
 from ._cli.learn_fusion import learn_fusion
 from ._cli.position_bias import position_bias
 from ._cli.replay import replay
 from ._cli.rerank import rerank
+from ._cli.serve import serve
 from ._cli.simulate import simulate
+from ._cli.token import app as token
 from ._cli.train import train
 from ._cli.validate import validate
 from ._cli.weights import weights
@@ -43,8 +46,10 @@ app = typer.Typer(
 )
 RERANKING = (validate, position_bias, train, evaluate, compare, rerank)
 FUSION = (learn_fusion, weights, replay)
-for command in (*RERANKING, *FUSION, simulate, demo):
+for command in (*RERANKING, *FUSION, serve, simulate, demo):
     app.command()(command)
+app.add_typer(token, name="token")
+app.add_typer(importing, name="import")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -69,6 +74,8 @@ def rankloom(
     ranker on it, **evaluate** that on later interactions, **compare** it with
     production, **rerank** with it. For the weights of retrieval channels:
     **learn-fusion** from a log, look at the **weights**, **replay** later interactions.
+    **serve** does both for others by HTTP, with a **token** for each of them.
+    **import** brings in what other systems have recorded.
     **demo** does all of this on simulated interactions.
     """
 

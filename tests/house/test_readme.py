@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -57,12 +59,29 @@ def test_every_further_snippet_runs_as_printed(tmp_path):
         assert done.stdout
 
 
+def shell_session(word):
+    """Return the one shell block that holds a word."""
+    (session,) = [block for block in blocks("sh") if word in block]
+    return session
+
+
 def test_the_shell_session_runs_as_printed(tmp_path):
-    (session,) = [block for block in blocks("sh") if "rankloom " in block]
+    session = shell_session("rankloom train")
     done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
     assert done.returncode == 0, done.stderr
     assert '"position":0' in done.stdout.splitlines()[-1]
     assert (tmp_path / "curve.png").stat().st_size > 0
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_session_with_the_service_runs_as_printed_but_on_a_free_port(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    session = shell_session("rankloom serve").replace("8000", str(port))
+    done = run(["bash", "-uo", "pipefail", "-c", session], tmp_path)
+    assert f"serving on http://127.0.0.1:{port}" in done.stdout
+    assert '"deduplicated":false' in done.stdout
+    assert '"policy":"learned"' in done.stdout or '"policy":"fallback"' in done.stdout
 
 
 def test_every_command_of_the_command_line_stands_in_the_readme():

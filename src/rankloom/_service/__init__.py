@@ -1,0 +1,1 @@
+"""The rooms of the HTTP service; `rankloom.service` is its face."""

@@ -1,0 +1,139 @@
+"""A request's body: of the right kind, within its size and its time, and not too deep."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from ..datasets._depth import is_too_deep
+from ..datasets.interaction import MAX_DEPTH
+from .endpoint import Refusal
+from .faults import fault, malformed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Receive
+
+    from .endpoint import Endpoint
+
+DRAIN_BYTES: Final = 16_000_000
+DRAIN_SECONDS: Final = 1.0
+_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
+
+
+class Disconnected(Exception):  # noqa: N818 - nobody is there to be told
+    """The sender hung up before its request was whole."""
+
+
+def check_kind(headers: Mapping[str, str]) -> None:
+    """Refuse whatever is not JSON in UTF-8 as it is."""
+    kind = headers.get("content-type", "")
+    if kind not in _JSON and not _is_json(kind):
+        raise Refusal(415, "UnsupportedMediaType", "expected content-type: application/json")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refusal(415, "UnsupportedMediaType", "expected a body without content-encoding")
+
+
+def _is_json(kind: str) -> bool:
+    media, *parameters = (part.strip().lower() for part in kind.split(";"))
+    charsets = [part for part in parameters if part.startswith("charset=")]
+    return media == "application/json" and all(
+        charset.removeprefix("charset=").strip('"') in {"utf-8", "utf8"} for charset in charsets
+    )
+
+
+def size_of(headers: Mapping[str, str], limit: int) -> int:
+    """Return how many bytes to set aside for a body; too long a one is refused unread."""
+    text = headers.get("content-length")
+    if text is None:
+        return limit if "transfer-encoding" in headers else 0
+    # More digits than this are more bytes than any limit, and int() of thousands is slow.
+    if len(text) > 18 or not text.isdecimal() or int(text) > limit:
+        raise _too_large(limit)
+    return int(text)
+
+
+async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
+    """Return the whole body.
+
+    Raises
+    ------
+    Refusal
+        With status 413 beyond the limit, 408 if it takes too long.
+    Disconnected
+        If the connection breaks before its end.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(receive, limit)
+    except TimeoutError:
+        message = f"expected the whole body within {seconds:g} seconds"
+        raise Refusal(408, "RequestTimeout", message, headers={"connection": "close"}) from None
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def drain(receive: Receive) -> bool:
+    """Read and forget the rest of a refused body; return whether it ended soon.
+
+    A connection that is closed while bytes arrive is reset, and its answer may get lost with it.
+    """
+    size = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size <= DRAIN_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return False
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return True
+    except TimeoutError:
+        pass
+    return False
+
+
+def check_depth(raw: bytes) -> None:
+    """Refuse JSON that nests too deep, before anything recursive reads it."""
+    if is_too_deep(raw):
+        raise fault(field="body", reason=f"expected at most {MAX_DEPTH} levels of nesting")
+
+
+class Decoder:
+    """The body of one endpoint, decoded as its type says."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._wanted = endpoint.body is not None and endpoint.decode
+        self._decode = msgspec.json.Decoder(endpoint.body if self._wanted else Any).decode
+
+    def __call__(self, raw: bytes) -> Any:
+        """Return the decoded body, None where the handler reads the raw one."""
+        if not self._wanted:
+            return None  # the log checks every row for itself, so that bad ones fail alone
+        check_depth(raw)
+        try:
+            return self._decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise malformed(error) from None
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, "PayloadTooLarge", f"expected a body of at most {limit:,} bytes")

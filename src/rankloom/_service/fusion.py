@@ -1,0 +1,295 @@
+"""Learned fusion by HTTP: weights to serve, what is known, and who decides what is learnt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from msgspec import Meta
+
+from . import schemas
+from .endpoint import Call, Endpoint, Parameter, Refusal, Role
+from .faults import fault
+from .fusion_answers import Asking, weights_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .retrievers import LearningRetriever
+
+_BASE: Final = "/v1/retrievers/{retriever_id}/learned-fusion"
+
+
+async def read_weights(call: Call) -> schemas.FusionWeightsResponse:
+    """Return the weights to serve an anonymous session or execution, else those of the mean.
+
+    Named by `session_id` or `execution_id`, they are drawn as for a user. Without either they are
+    those at the posterior mean: what is known, without dice or experiments, for a dashboard or a
+    static configuration.
+    """
+    return await _weights(call, None)
+
+
+async def read_user_weights(call: Call) -> schemas.FusionWeightsResponse:
+    """Return the weights to serve one request of a user.
+
+    They are drawn from the posterior (Thompson sampling), as roll-out and experiments want it. The
+    dice belong to the session, else to the user: asked again, the same one sees the evidence move
+    and never the dice.
+    """
+    return await _weights(call, call.path["user_id"])
+
+
+async def read_statistics(call: Call) -> schemas.FusionStatistics:
+    """Return what is learnt of every channel, how far the log is followed, what was left out."""
+    retriever = _enabled(call.service.retrievers.get(*_key(call)))
+    return await call.service.in_thread(retriever.stats)
+
+
+async def enable(call: Call) -> schemas.FusionSettings:
+    """Learn weights for these channels, from the log's rows so far and from what comes.
+
+    Other channels or segments than before are learnt anew from the log, which takes a while: `lag`
+    in the statistics shows it. Doing the same again changes nothing.
+    """
+    body: schemas.EnableFusion = call.body
+    _check_unique("feature_uris", body.feature_uris)
+    _check_unique("segment_by", body.segment_by)
+    registry = call.service.retrievers
+    found = await call.service.in_thread(
+        registry.enable,
+        *_key(call),
+        feature_uris=body.feature_uris,
+        segment_by=body.segment_by,
+        posterior=body.posterior,
+    )
+    return found.shown()
+
+
+async def disable(call: Call) -> schemas.FusionSettings:
+    """Serve equal weights and stop learning; what is learnt is kept for the next `enable`."""
+    found = await call.service.in_thread(call.service.retrievers.disable, *_key(call))
+    return _enabled(found).shown()
+
+
+async def set_rollout(call: Call) -> schemas.FusionSettings:
+    """Choose who gets learned weights; what is not given stays as it is."""
+    body: schemas.FusionRollout = call.body
+    registry = call.service.retrievers
+    given = {n: value for n in body.__struct_fields__ if (value := getattr(body, n)) is not None}
+    found = await call.service.in_thread(registry.set_rollout, *_key(call), **given)
+    return _enabled(found).shown()
+
+
+async def opt_out(call: Call) -> schemas.OptedUser:
+    """Keep nothing of this user: the weights are those of all from now on."""
+    registry = call.service.retrievers
+    _enabled(registry.get(*_key(call)))
+    await call.service.in_thread(registry.opt_out, *_key(call), call.path["user_id"])
+    return schemas.OptedUser(**call.path, opted_out=True)
+
+
+async def opt_in(call: Call) -> schemas.OptedUser:
+    """Learn weights for this user again, from what comes from now on."""
+    registry = call.service.retrievers
+    _enabled(registry.get(*_key(call)))
+    await call.service.in_thread(registry.opt_in, *_key(call), call.path["user_id"])
+    return schemas.OptedUser(**call.path, opted_out=False)
+
+
+async def delete_user(call: Call) -> schemas.DeletedUser:
+    """Delete a user's interactions with this retriever, and forget what was learnt of the user."""
+    await _known(call)
+    rows, units = await call.service.in_thread(_delete_user, call)
+    return schemas.DeletedUser(**call.path, interactions_deleted=rows, units_reset=units)
+
+
+def _delete_user(call: Call) -> tuple[int, int]:
+    """Delete from the log first: rows that are still there would name the user again."""
+    user = call.path["user_id"]
+    rows = call.service.log.within(*_key(call)).delete_user(user)
+    registry = call.service.retrievers
+    known = registry.get(*_key(call)) is not None
+    return rows, registry.delete_user(*_key(call), user) if known else 0
+
+
+def _key(call: Call) -> tuple[str, str]:
+    return call.caller.namespace, call.path["retriever_id"]
+
+
+async def _known(call: Call) -> LearningRetriever | None:
+    """Return what learns; None for a retriever whose interactions are logged and that never learnt.
+
+    Raises
+    ------
+    Refusal
+        With status 404 if nothing is known of the retriever.
+    """
+    registry = call.service.retrievers
+    found = registry.get(*_key(call))
+    if found is None and not await call.service.in_thread(registry.is_known, *_key(call)):
+        raise Refusal(404, "NotFound", "no retriever of this id: it was neither logged nor enabled")
+    return found
+
+
+def _enabled(found: LearningRetriever | None) -> LearningRetriever:
+    if found is None:
+        msg = "learned fusion was never enabled for a retriever of this id: send enable first"
+        raise Refusal(404, "NotFound", msg)
+    return found
+
+
+async def _weights(call: Call, user_id: str | None) -> schemas.FusionWeightsResponse:
+    retriever = await _known(call)
+    asker = Asking(
+        user_id,
+        call.query["session_id"],
+        call.query["execution_id"],
+        _segment(call.query["segment"]),
+    )
+    arguments = call.path["retriever_id"], retriever, asker
+    if retriever is None or asker.is_quick:
+        return weights_for(*arguments)
+    with retriever.unless_learning() as free:
+        if free:
+            return weights_for(*arguments)
+    return await call.service.in_thread(weights_for, *arguments)
+
+
+def _segment(given: Sequence[str] | None) -> dict[str, str] | None:
+    """Return values by field from texts ``field:value``; no field's name holds a colon."""
+    if not given:
+        return None
+    found: dict[str, str] = {}
+    for text in given:
+        field, colon, value = text.partition(":")
+        if not colon or not field or field in found:
+            raise fault(_SEGMENT.name, "expected one field:value for every field of segment_by")
+        found[field] = value
+    return found
+
+
+def _check_unique(name: str, values: Sequence[str]) -> None:
+    if len(set(values)) < len(values):
+        raise fault(name, "expected every name once")
+
+
+_SEGMENT: Final = Parameter(
+    "segment",
+    Annotated[list[schemas.SegmentValue], Meta(max_length=schemas.MOST_SEGMENT_FIELDS)],
+    "query",
+    "`field:value`, once for every field of segment_by, such as segment=device:mobile",
+    None,
+)
+_SESSION: Final = Parameter(
+    "session_id",
+    schemas.Identifier,
+    "query",
+    "The session's own evidence of the last hour counts, and its dice are thrown",
+    None,
+)
+_EXECUTION: Final = Parameter(
+    "execution_id",
+    schemas.Identifier,
+    "query",
+    "Whose dice are thrown where neither a user nor a session is named",
+    None,
+)
+_ASKING: Final = (_SESSION, _EXECUTION, _SEGMENT)
+
+
+def _route(
+    method: str,
+    path: str,
+    handle: Any,
+    summary: str,
+    role: Role,
+    answer: Any,
+    *,
+    body: Any = None,
+    parameters: tuple[Parameter, ...] = (),
+) -> Endpoint:
+    """Return a route below a retriever's learned fusion; all of them may answer 404."""
+    return Endpoint(
+        method,
+        _BASE + path,
+        handle,
+        summary,
+        role,
+        body=body,
+        answer=answer,
+        parameters=parameters,
+        refusals=(404,),
+    )
+
+
+ENDPOINTS: Final = (
+    _route(
+        "GET",
+        "/weights",
+        read_weights,
+        "Weights at the posterior mean",
+        Role.READ,
+        schemas.FusionWeightsResponse,
+        parameters=_ASKING,
+    ),
+    _route(
+        "GET",
+        "/weights/{user_id}",
+        read_user_weights,
+        "Weights to serve a user",
+        Role.READ,
+        schemas.FusionWeightsResponse,
+        parameters=_ASKING,
+    ),
+    _route(
+        "GET",
+        "/stats",
+        read_statistics,
+        "What is learnt",
+        Role.READ,
+        schemas.FusionStatistics,
+    ),
+    _route(
+        "POST",
+        "/enable",
+        enable,
+        "Learn weights",
+        Role.ADMIN,
+        schemas.FusionSettings,
+        body=schemas.EnableFusion,
+    ),
+    _route("POST", "/disable", disable, "Stop learning", Role.ADMIN, schemas.FusionSettings),
+    _route(
+        "POST",
+        "/rollout",
+        set_rollout,
+        "Choose who gets learned weights",
+        Role.ADMIN,
+        schemas.FusionSettings,
+        body=schemas.FusionRollout,
+    ),
+    _route(
+        "POST",
+        "/opt-out/{user_id}",
+        opt_out,
+        "Keep nothing of a user",
+        Role.ADMIN,
+        schemas.OptedUser,
+    ),
+    _route(
+        "POST",
+        "/opt-in/{user_id}",
+        opt_in,
+        "Learn of a user again",
+        Role.ADMIN,
+        schemas.OptedUser,
+    ),
+    _route(
+        "DELETE",
+        "/user/{user_id}",
+        delete_user,
+        "Delete a user",
+        Role.ADMIN,
+        schemas.DeletedUser,
+    ),
+)

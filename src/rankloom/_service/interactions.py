@@ -1,0 +1,196 @@
+"""Interactions by HTTP: recorded singly or in batches, read, deleted; answered after the commit."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+from ..datasets._log_rows import VALUE_COLUMNS, RowFault
+from ..errors import RankloomError
+from .access_log import logger
+from .endpoint import Call, Endpoint, Parameter, Refusal, Role
+from .faults import unprocessable
+from .listing import LIST
+from .schemas import (
+    MOST_INTERACTIONS,
+    BatchResponse,
+    BatchResult,
+    DeletedInteraction,
+    InteractionBatch,
+    InteractionResponse,
+    NewInteraction,
+)
+from .stored import response
+
+if TYPE_CHECKING:
+    from ..datasets._log_rows import PreparedRow, Recorded
+    from ..datasets.interaction import Interaction
+    from ..datasets.log import InteractionLog
+
+BATCH_BYTES: Final = 8_000_000
+_USER: Final = VALUE_COLUMNS.index("user_id")
+_SESSION: Final = VALUE_COLUMNS.index("session_id")
+_PATH: Final = "/v1/retrievers/interactions"
+_KEY: Final = Parameter(
+    "Idempotency-Key",
+    Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")],
+    place="header",
+    description="A repeat with the same key answers the record that the first one stored",
+    default=None,
+)
+
+
+async def create_interaction(call: Call) -> InteractionResponse:
+    """Record one interaction; the answer means that it has been stored durably.
+
+    With `session_id` and without `occurred_at` the weights of its session move at once. A repeat
+    by `interaction_id` or `Idempotency-Key` changes nothing and answers the stored record. A
+    duplicate (same execution, document and types within 5 minutes) is not stored: its answer has
+    `deduplicated: true` and no id.
+    """
+    log = call.service.view(call.caller.namespace)
+    row = _prepared(log, call)
+    if row.live:
+        _check_rate(call, row)
+    recorded = (await call.service.committed(log.submit([row])))[0]
+    call.service.metrics.rows(recorded.status)
+    if recorded.status == "existing":
+        return await _stored(call, str(recorded.interaction_id))
+    interaction = row.interaction(recorded)
+    if recorded.status == "created" and row.live and row.values[_SESSION] is not None:
+        await _observe(call, interaction)
+    return response(interaction)
+
+
+async def create_interactions(call: Call) -> BatchResponse:
+    """Record 1 to 1000 interactions as a backfill: no session's weights move at once.
+
+    Rows that break a rule fail alone: `results` says what became of each, `errors` why.
+    """
+    log = call.service.view(call.caller.namespace)
+    rows = await call.service.in_thread(log.prepare_batch, call.raw, limit=MOST_INTERACTIONS)
+    good = [row for row in rows if not isinstance(row, RowFault)]
+    stored = await call.service.committed(log.submit(good)) if good else []
+    receipts = iter(stored)
+    outcomes = [row if isinstance(row, RowFault) else next(receipts) for row in rows]
+    return _batch_response(call, outcomes)
+
+
+async def read_interaction(call: Call) -> InteractionResponse:
+    """Return a stored interaction."""
+    return await _stored(call, call.path["interaction_id"])
+
+
+async def delete_interaction(call: Call) -> DeletedInteraction:
+    """Delete an interaction; doing so again changes nothing and answers the same but `deleted`."""
+    interaction_id = call.path["interaction_id"]
+    log = call.service.view(call.caller.namespace)
+    deleted = await call.service.in_thread(log.delete, interaction_id)
+    if deleted:
+        call.service.metrics.rows("deleted")
+    return DeletedInteraction(interaction_id=interaction_id, deleted=deleted)
+
+
+def _prepared(log: InteractionLog, call: Call) -> PreparedRow:
+    row = log.prepare(call.raw, backfill=False, idempotency_key=call.headers.get("idempotency-key"))
+    if isinstance(row, RowFault):
+        call.service.metrics.rows("failed")
+        found = {"field": row.field or "body", "reason": row.reason}
+        raise unprocessable([found if row.value is None else {**found, "value": row.value}])
+    return row
+
+
+def _check_rate(call: Call, row: PreparedRow) -> None:
+    user = row.values[_USER] or row.values[_SESSION]
+    if user is None:
+        return
+    wait = call.service.limits.live.wait(call.caller.namespace, user)
+    if wait:
+        raise Refusal(
+            429,
+            "TooManyRequests",
+            "too many live interactions of this user within a minute; with occurred_at they are "
+            "taken as a backfill",
+            headers={"retry-after": str(math.ceil(wait))},
+        )
+
+
+async def _stored(call: Call, interaction_id: str) -> InteractionResponse:
+    log = call.service.view(call.caller.namespace)
+    found = await call.service.in_thread(log.get, interaction_id)
+    if found is None:
+        raise Refusal(404, "NotFound", "no interaction of this id")
+    return response(found)
+
+
+async def _observe(call: Call, interaction: Interaction) -> None:
+    """Let the session's weights move; what is committed is acknowledged whatever happens here."""
+    retrievers, namespace = call.service.retrievers, call.caller.namespace
+    if retrievers.get(namespace, interaction.retriever_id or "") is None:
+        return
+    try:
+        await call.service.in_thread(retrievers.observe, namespace, interaction)
+    except RankloomError as error:
+        logger.warning("request %s: not observed, will be followed: %s", call.request_id, error)
+
+
+def _batch_response(call: Call, outcomes: list[Recorded | RowFault]) -> BatchResponse:
+    counts = {"created": 0, "deduplicated": 0, "existing": 0, "failed": 0}
+    errors: list[str] = []
+    results: list[BatchResult] = []
+    status: Literal["created", "deduplicated", "existing", "failed"]
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, RowFault):
+            kept, status = "", "failed"
+            errors.append(f"{index}: {outcome.field or 'interaction'}: {outcome.reason}")
+        else:
+            kept, status = outcome.interaction_id or outcome.kept_id or "", outcome.status
+        counts[status] += 1
+        results.append(BatchResult(index=index, interaction_id=kept, status=status))
+    for name, number in counts.items():
+        call.service.metrics.rows(name, number)
+    return BatchResponse(**counts, errors=errors or None, results=results)
+
+
+def _endpoints() -> tuple[Endpoint, ...]:
+    one: dict[str, Any] = {"answer": InteractionResponse, "refusals": (404,)}
+    by_id = _PATH + "/{interaction_id}"
+    return (
+        Endpoint(
+            "POST",
+            _PATH,
+            create_interaction,
+            "Record one interaction",
+            role=Role.INGEST,
+            body=NewInteraction,
+            decode=False,
+            parameters=(_KEY,),
+            **one,
+        ),
+        Endpoint(
+            "POST",
+            _PATH + "/batch",
+            create_interactions,
+            "Record many interactions",
+            role=Role.INGEST,
+            body=InteractionBatch,
+            decode=False,
+            answer=BatchResponse,
+            body_limit=BATCH_BYTES,
+        ),
+        LIST,
+        Endpoint("GET", by_id, read_interaction, "Read one interaction", role=Role.READ, **one),
+        Endpoint(
+            "DELETE",
+            by_id,
+            delete_interaction,
+            "Delete one interaction",
+            role=Role.ADMIN,
+            answer=DeletedInteraction,
+        ),
+    )
+
+
+ENDPOINTS: Final = _endpoints()

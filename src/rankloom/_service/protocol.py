@@ -1,0 +1,182 @@
+"""uvicorn's HTTP protocol with bounds: on headers, on their time, on connections, on pipelining."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .endpoint import Refusal
+from .exchange import envelope
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .settings import ServiceSettings
+
+MAX_HEAD_BYTES: Final = 64_000
+MAX_REQUEST_BYTES: Final = 64_000_000
+"""Beyond every body's limit, with room for chunks of a few bytes."""
+MAX_PIPELINED: Final = 16
+
+_TOO_MANY: Final = Refusal(503, "ServiceUnavailable", "too many connections; try again later")
+_TOO_LARGE: Final = Refusal(431, "HeadersTooLarge", f"expected at most {MAX_HEAD_BYTES:,} bytes")
+_TOO_EAGER: Final = Refusal(
+    400, "BadRequest", f"expected at most {MAX_PIPELINED} requests before their answers"
+)
+_MALFORMED: Final = Refusal(400, "BadRequest", "expected a request as HTTP/1.1 defines it")
+_PHRASES: Final = {
+    400: b"400 Bad Request",
+    431: b"431 Request Header Fields Too Large",
+    503: b"503 Service Unavailable",
+}
+
+
+def bounded_protocol(settings: ServiceSettings) -> type[HttpToolsProtocol]:
+    """Return the protocol class for a service's settings: uvicorn makes its instances itself."""
+    return type("Bounded", (BoundedProtocol,), {"settings": settings})
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    settings: ServiceSettings
+    _refusal: Refusal = _MALFORMED
+    _watch: asyncio.TimerHandle | None = None
+    _unsent: asyncio.TimerHandle | None = None
+    _in_head = True  # whoever connects and says nothing is waited for as for a head
+    _in_body = False
+    _head_bytes = 0
+    _raw_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Take a connection, or refuse it where there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.settings.max_connections:
+            self._refuse(_TOO_MANY)
+            return
+        self._watch = self.loop.call_later(self.settings.header_seconds, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers with the connection."""
+        self._unwatch()
+        self._forget_unsent()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and watch whatever is not whole yet."""
+        if self.transport.is_closing():
+            return
+        # Counted before parsing: the parser gathers a header of any length before it tells of it.
+        self._raw_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing() or not (self._in_head or self._in_body):
+            self._unwatch()
+        elif self._raw_bytes > (MAX_HEAD_BYTES if self._in_head else MAX_REQUEST_BYTES):
+            self._refuse(_TOO_LARGE)
+        elif self._watch is None:
+            seconds = self.settings.header_seconds
+            self._watch = self.loop.call_later(seconds, self._head_is_late)
+
+    def on_message_begin(self) -> None:
+        """Begin a request's head."""
+        super().on_message_begin()
+        self._in_head, self._in_body = True, False
+        self._head_bytes = self._raw_bytes = 0
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._stop(_TOO_EAGER)
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header; one that follows the body is dropped, for no proxy has looked at it."""
+        if self._in_head:
+            self._count(len(name) + len(value) + 4)
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._in_head, self._in_body = False, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End an answer; a connection that ends with it must not wait for a reader for ever."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_unless_sent()
+
+    def pause_writing(self) -> None:
+        """Wait for a sender that does not read its answers, but not for ever."""
+        super().pause_writing()
+        self._abort_unless_sent()
+
+    def resume_writing(self) -> None:
+        """Go on; all but a little has been read."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._forget_unsent()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, whether or not its last answer was read."""
+        super().timeout_keep_alive_handler()
+        self._abort_unless_sent()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be parsed, in the words of every other refusal."""
+        del msg
+        self._refuse(self._refusal)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._stop(_TOO_LARGE)
+
+    def _stop(self, refusal: Refusal) -> None:
+        """Make the parser give up; it calls `send_400_response` then."""
+        self._refusal = refusal
+        raise ValueError(refusal.message)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        body = msgspec.json.encode(envelope(refusal).body)
+        head = (
+            b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"retry-after: 1\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head % (_PHRASES[refusal.status], len(body)) + body)
+        self.transport.close()
+        self._abort_unless_sent()
+
+    def _head_is_late(self) -> None:
+        """Hang up on a head that is late; give a body the time it may take."""
+        if self._in_head:
+            self.transport.close()
+        else:
+            # The route answers 408 at its own deadline; this one ends what nobody reads any more.
+            seconds = self.settings.body_seconds + self.settings.request_seconds
+            self._watch = self.loop.call_later(seconds, self._body_is_late)
+
+    def _body_is_late(self) -> None:
+        self.transport.close()
+
+    def _abort_unless_sent(self) -> None:
+        if self._unsent is None:
+            self._unsent = self.loop.call_later(self.settings.body_seconds, self.transport.abort)
+
+    def _forget_unsent(self) -> None:
+        if self._unsent is not None:
+            self._unsent.cancel()
+            self._unsent = None
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None

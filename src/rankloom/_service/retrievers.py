@@ -1,0 +1,320 @@
+"""All retrievers that learn in this process, and the thread that follows the log for them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from ..bandit._settings import checked_arms
+from ..errors import InvalidInputError, RankloomError
+from .learning import LearningRetriever
+from .retriever_settings import Key, RetrieverSettings, SettingsTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..datasets.interaction import Interaction
+    from ..datasets.log import InteractionLog
+
+logger = logging.getLogger("rankloom.service")
+
+WAKE_EVERY: Final = 1.0
+"""Seconds after which the log is looked at in any case: other processes write too."""
+
+REST: Final = 0.5
+"""Seconds between two rounds, or as long as the last one took: requests need the machine too."""
+
+HOUSEKEEPING_EVERY: Final = 600.0
+"""Seconds between two looks at what is old."""
+
+ROWS_AT_ONCE: Final = 20_000
+"""Rows after which the other retrievers get their turn."""
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds after which a retriever that failed is tried again at the latest."""
+
+__all__ = ["LearningRetriever", "RetrieverSettings", "Retrievers"]
+
+
+class Retrievers:
+    """Learned fusion of every namespace and retriever; safe to use from several threads.
+
+    What is enabled is kept in the log's file. A thread takes in what is logged as soon as it is
+    committed, renews the posteriors that are served, closes old evidence once a day and deletes
+    rows beyond their retention. `get`, `observe` and the weights of a `LearningRetriever` touch
+    memory only.
+
+    Parameters
+    ----------
+    log : InteractionLog
+    state_url : str
+        Where learned state is kept, see `rankloom.bandit.open_store`.
+    retention_days : float, optional
+        Age at which rows are deleted from the log; None keeps all.
+    """
+
+    def __init__(
+        self, log: InteractionLog, state_url: str, *, retention_days: float | None = None
+    ) -> None:
+        self._log, self._url, self._retention = log, state_url, retention_days
+        log.check()
+        self._table = SettingsTable(log.url)
+        self._lock = threading.RLock()
+        self._retrievers: dict[Key, LearningRetriever] = {}
+        self._pauses: dict[Key, _Pause] = {}
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._cleaned = -HOUSEKEEPING_EVERY
+        self._loaded = -WAKE_EVERY
+        self._load()
+
+    def start(self) -> None:
+        """Begin to follow the log in a thread."""
+        self._log.on_commit(self._committed)
+        self._thread = threading.Thread(target=self._run, name="rankloom-retrievers", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End the thread after the chunk at hand, and let go of every store."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        with self._lock:
+            for retriever in self._retrievers.values():
+                retriever.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def lag(self) -> int:
+        """Rows of the log that some retriever has not learnt yet, added up."""
+        return sum(retriever.lag for retriever in list(self._retrievers.values()))
+
+    def get(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
+        """Return a retriever that was enabled once, None for others; looks into memory only."""
+        return self._retrievers.get(Key(namespace, retriever_id))
+
+    def is_known(self, namespace: str, retriever_id: str) -> bool:
+        """Return whether a retriever was enabled once or has rows in the log."""
+        if self.get(namespace, retriever_id) is not None:
+            return True
+        return bool(self._log.within(namespace, retriever_id).find(limit=1).items)
+
+    def observe(self, namespace: str, interaction: Interaction) -> bool:
+        """Let a recorded interaction move its session's weights at once.
+
+        Returns
+        -------
+        bool
+            Whether a retriever learns of it.
+        """
+        if interaction.retriever_id is None or interaction.deduplicated:
+            return False
+        retriever = self.get(namespace, interaction.retriever_id)
+        return retriever is not None and retriever.observe(interaction)
+
+    def enable(
+        self,
+        namespace: str,
+        retriever_id: str,
+        *,
+        feature_uris: Sequence[str],
+        segment_by: Sequence[str] = (),
+        posterior: Literal["auto", "beta", "linear"] = "auto",
+    ) -> LearningRetriever:
+        """Learn weights of these channels, from all rows of the log; nothing changes if it does so.
+
+        Raises
+        ------
+        InvalidInputError
+            Names the parameter, the value and what was expected.
+        """
+        if posterior not in {"auto", "beta", "linear"}:
+            msg = f"posterior: expected 'auto', 'beta' or 'linear', got {posterior!r}"
+            raise InvalidInputError(msg)
+        given: dict[str, Any] = {
+            "feature_uris": tuple(checked_arms(feature_uris)),
+            "segment_by": tuple(segment_by),
+            "posterior": posterior,
+            "enabled": True,
+        }
+        with self._lock:
+            before = self._settings(Key(namespace, retriever_id))
+            if before is None:
+                settings = RetrieverSettings(**given)
+            else:
+                settings = msgspec.structs.replace(before, **given)
+                if settings.needs_relearning_after(before):
+                    generation = before.generation + 1
+                    settings = msgspec.structs.replace(settings, generation=generation)
+            return self._change(Key(namespace, retriever_id), settings)
+
+    def disable(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
+        """Serve equal weights and learn nothing until the next `enable`; None if never enabled."""
+        return self._with(Key(namespace, retriever_id), enabled=False)
+
+    def set_rollout(
+        self,
+        namespace: str,
+        retriever_id: str,
+        *,
+        rollout_pct: float | None = None,
+        shadow_mode: bool | None = None,
+        control_pct: float | None = None,
+        explore_pct: float | None = None,
+    ) -> LearningRetriever | None:
+        """Choose who gets learned weights; what is None stays. None if never enabled.
+
+        Raises
+        ------
+        InvalidInputError
+            If a share is no per cent.
+        """
+        given = {
+            "rollout_pct": rollout_pct,
+            "shadow_mode": shadow_mode,
+            "control_pct": control_pct,
+            "explore_pct": explore_pct,
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        return self._with(Key(namespace, retriever_id), **changed)
+
+    def opt_out(self, namespace: str, retriever_id: str, user_id: str) -> None:
+        """Keep no sums for a user until `opt_in`; the weights are those of all users then."""
+        self._found(namespace, retriever_id).opt_out(user_id)
+        self._wake.set()
+
+    def opt_in(self, namespace: str, retriever_id: str, user_id: str) -> None:
+        """Keep sums for a user again, from now on."""
+        self._found(namespace, retriever_id).opt_in(user_id)
+        self._wake.set()
+
+    def delete_user(self, namespace: str, retriever_id: str, user_id: str) -> int:
+        """Forget what was learnt of a user; delete the rows from the log first.
+
+        Returns
+        -------
+        int
+            Open units that named the user.
+        """
+        found = self._found(namespace, retriever_id).delete_user(user_id)
+        self._wake.set()
+        return found
+
+    def _found(self, namespace: str, retriever_id: str) -> LearningRetriever:
+        found = self.get(namespace, retriever_id)
+        if found is None:
+            msg = f"retriever_id: {retriever_id!r} was never enabled; enable it first"
+            raise InvalidInputError(msg)
+        return found
+
+    def _settings(self, key: Key) -> RetrieverSettings | None:
+        """Return what is kept; another process may have changed it."""
+        return self._table.read().get(key)
+
+    def _with(self, key: Key, **changed: Any) -> LearningRetriever | None:
+        with self._lock:
+            before = self._settings(key)
+            if before is None:
+                return None
+            return self._change(key, msgspec.structs.replace(before, **changed))
+
+    def _change(self, key: Key, settings: RetrieverSettings) -> LearningRetriever:
+        settings.policy(key)
+        self._table.write(key, settings)
+        return self._adopt(key, settings)
+
+    def _adopt(self, key: Key, settings: RetrieverSettings) -> LearningRetriever:
+        """Serve and learn by settings from now on."""
+        with self._lock:
+            known = self._retrievers.get(key)
+            if known is not None and known.settings.learns_as(settings):
+                if known.settings != settings:
+                    known.adopt(settings)
+            else:
+                if known is not None:
+                    known.close()
+                view = self._log.within(*key)
+                known = self._retrievers[key] = LearningRetriever(key, settings, view, self._url)
+            self._pauses.pop(key, None)
+        self._wake.set()
+        return known
+
+    def _load(self) -> None:
+        """Take in settings that another process, or an earlier one, has written."""
+        for key, settings in self._table.read().items():
+            known = self._retrievers.get(key)
+            if known is None or known.settings != settings:
+                self._adopt(key, settings)
+
+    def _committed(self, *_: object) -> None:
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(WAKE_EVERY)
+            self._wake.clear()
+            started = monotonic()
+            try:
+                self._round()
+            except Exception:
+                # Whatever it is, the next round may do better, and without a thread none would.
+                logger.exception("the retrievers could not be looked after; trying again")
+                self._stopping.wait(WAKE_EVERY)
+            self._stopping.wait(max(REST, monotonic() - started))
+
+    def _round(self) -> None:
+        if monotonic() >= self._loaded + WAKE_EVERY:
+            self._loaded = monotonic()
+            self._load()
+        for key, retriever in list(self._retrievers.items()):
+            if self._stopping.is_set():
+                return
+            pause = self._pauses.get(key)
+            if pause is None or monotonic() >= pause.until:
+                self._learn(key, retriever)
+        if monotonic() >= self._cleaned + HOUSEKEEPING_EVERY:
+            self._cleaned = monotonic()
+            self._clean(dt.datetime.now(dt.UTC))
+
+    def _learn(self, key: Key, retriever: LearningRetriever) -> None:
+        try:
+            if retriever.learn(limit=ROWS_AT_ONCE) >= ROWS_AT_ONCE:
+                self._wake.set()
+        except RankloomError as error:
+            pause = self._pauses[key] = _Pause.after(self._pauses.get(key))
+            logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, error)
+        else:
+            self._pauses.pop(key, None)
+
+    def _clean(self, now: dt.datetime) -> None:
+        for retriever in list(self._retrievers.values()):
+            try:
+                retriever.refresh()
+                retriever.compact(now)
+            except RankloomError as error:  # rows of the others have to go all the same
+                logger.warning("old evidence of a retriever cannot be closed: %s", error)
+        if self._retention is not None:
+            for namespace in self._log.namespaces():
+                expired = self._log.within(namespace)
+                expired.expire(now - dt.timedelta(days=self._retention))
+
+
+class _Pause:
+    """How long a retriever that failed is left alone: twice as long each time."""
+
+    def __init__(self, length: float) -> None:
+        self.length, self.until = length, monotonic() + length
+
+    @classmethod
+    def after(cls, before: _Pause | None) -> _Pause:
+        return cls(1.0 if before is None else min(2.0 * before.length, LONGEST_PAUSE))

@@ -1,0 +1,94 @@
+"""What a service is started with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ..errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_POSITIVE: Final = (
+    "retention_days",
+    "live_events_per_minute",
+    "max_connections",
+    "max_requests",
+    "max_bytes_in_flight",
+    "header_seconds",
+    "body_seconds",
+    "request_seconds",
+    "stop_seconds",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """What a service is started with.
+
+    Parameters
+    ----------
+    log : str
+        Where interactions are kept: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+    state : str
+        Where learned fusion is kept: a URL of SQLite, or ``redis://host:port/db``.
+    token_file : path
+        Lines of ``sha256-hex namespace role``, as ``rankloom token new`` writes them.
+    rankers : mapping of str to path
+        Name -> folder of a saved ranker.
+    retention_days : float, optional
+        Interactions older than this many days are deleted; None keeps all.
+    live_events_per_minute : int
+        Most interactions of one user that reach weights at once, a minute and namespace.
+    max_connections : int
+        Most open connections; further ones are answered 503 and closed.
+    max_requests : int
+        Most requests in work; further ones are answered 503.
+    max_bytes_in_flight : int
+        Most bytes of bodies in memory; what does not fit is answered 503.
+    header_seconds, body_seconds : float
+        How long headers and a body may take to arrive.
+    request_seconds : float
+        How long a request may take altogether.
+    stop_seconds : float
+        How long requests in work are waited for at the end.
+
+    Examples
+    --------
+    >>> settings = ServiceSettings(log="sqlite:///log.db", state="sqlite:///fusion.db",
+    ...                            token_file="tokens")
+    >>> settings.live_events_per_minute
+    600
+    """
+
+    log: str
+    state: str
+    token_file: str | Path
+    rankers: Mapping[str, str | Path] = field(default_factory=dict)
+    retention_days: float | None = None
+    live_events_per_minute: int = 600
+    max_connections: int = 512
+    max_requests: int = 256
+    max_bytes_in_flight: int = 64_000_000
+    header_seconds: float = 10.0
+    body_seconds: float = 20.0
+    request_seconds: float = 30.0
+    stop_seconds: float = 25.0
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                msg = f"{name}: expected a number above 0, got {value!r}"
+                raise InvalidInputError(msg)
+        for name in self.rankers:
+            if not _NAME.fullmatch(name):
+                msg = (
+                    f"rankers: expected names of 1 to 64 letters, digits, '.', '_' or '-', "
+                    f"got {name!r}"
+                )
+                raise InvalidInputError(msg)

@@ -1,0 +1,87 @@
+"""More than the service can take at once: 503 or 429, and nothing lost that was acknowledged."""
+
+import concurrent.futures
+import sqlite3
+
+from rankloom._service.limits import LiveEvents
+
+INTERACTIONS = "/v1/retrievers/interactions"
+CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}
+JSON = {"content-type": "application/json"}
+
+
+def test_a_locked_log_is_503_and_what_was_not_acknowledged_is_not_stored(serve_with, tmp_path):
+
+    client = serve_with(request_seconds=1.0)
+    assert client.post(CLICK).status_code == 200
+    other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        answer = client.post({**CLICK, "interaction_id": "late"})
+        assert answer.status_code == 503
+        assert "retry-after" in answer.headers
+        assert str(tmp_path) not in answer.text
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    assert client.post({**CLICK, "interaction_id": "late"}).json()["interaction_id"] == "late"
+
+
+def test_a_full_queue_is_503_and_every_acknowledged_row_is_there(serve_with, monkeypatch):
+    from rankloom.datasets import _log_writer
+
+    monkeypatch.setattr(_log_writer, "MAX_ROWS", 600)
+    client = serve_with(max_requests=64)
+    batch = {"interactions": [CLICK] * 500}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post(batch, f"{INTERACTIONS}/batch"), range(60)))
+    statuses = {answer.status_code for answer in answers}
+    assert statuses <= {200, 503}
+    created = sum(answer.json().get("created", 0) for answer in answers)
+    page = client.post({}, f"{INTERACTIONS}/list?limit=1&include_total=true").json()
+    assert page["pagination"]["total"] == created
+
+
+def test_a_user_who_sends_too_many_live_events_is_429(serve_with):
+    client = serve_with(live_events_per_minute=3)
+    row = {**CLICK, "user_id": "eager"}
+    assert [client.post(row).status_code for _ in range(4)] == [200, 200, 200, 429]
+    refused = client.post(row)
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert client.post({**row, "user_id": "other"}).status_code == 200
+    past = {**row, "occurred_at": "2026-01-01T00:00:00Z"}
+    assert client.post(past).status_code == 200
+
+
+def test_counting_live_events_takes_no_more_memory_with_more_users():
+    events = LiveEvents(2, users=100)
+    for number in range(10_000):
+        assert events.wait("shop", f"user {number}") == 0.0
+    assert len(events._windows) == 100
+
+
+def test_tenants_with_the_same_user_do_not_slow_each_other():
+    events = LiveEvents(1)
+    assert events.wait("a", "ann", now=0.0) == 0.0
+    assert events.wait("b", "ann", now=0.0) == 0.0
+    assert events.wait("a", "ann", now=1.0) == 59.0
+
+
+def test_an_unexpected_error_is_500_and_quotes_nothing_of_the_request(
+    serve_with, monkeypatch, caplog
+):
+    client = serve_with()
+
+    def broken(namespace):
+        raise RuntimeError(CLICK["feature_uri"] + "-quoted " + namespace)
+
+    monkeypatch.setattr(client.service, "view", broken)
+    answer = client.post(CLICK, headers={"x-request-id": "trace-9"})
+    assert answer.status_code == 500
+    assert "trace-9" in answer.json()["error"]["message"]
+    assert not any(word in answer.text for word in ("Traceback", ".py", "RuntimeError", "quoted"))
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(logged) == 1
+    assert "trace-9: RuntimeError" in logged[0]
+    assert "broken" in logged[0]
+    assert "shop" not in logged[0]

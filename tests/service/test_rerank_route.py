@@ -1,0 +1,125 @@
+"""Rankings by HTTP: those of the named ranker, for documents in every form, and no other files."""
+
+import concurrent.futures
+
+import pytest
+
+from rankloom._service.rerank import load_ranker, ranked
+from rankloom.errors import InvalidInputError
+from rankloom.ltr import Ranker
+
+PATH = "/v1/rerank"
+
+
+@pytest.fixture
+def service(serve_with, ranker_folder):
+    return serve_with(rankers={"products": ranker_folder})
+
+
+@pytest.fixture(scope="module")
+def ranker(ranker_folder):
+    return load_ranker(ranker_folder)
+
+
+def documents(number, **fields):
+    """Documents of which the first are the least relevant ones."""
+    return [
+        {"feature_id": f"d{n}", "features": {"f0": n / 100 - 2}, **fields} for n in range(number)
+    ]
+
+
+def test_documents_come_back_as_the_ranker_sorts_them_with_score_and_position(service, ranker):
+    given = documents(400, title="kept", document_score=0.5)
+    answer = service.post({"ranker": "products", "documents": given}, PATH)
+    expected = [{**each, "position": n} for n, each in enumerate(ranker.rank(given))]
+    assert answer.json() == {"ranker": "products", "documents": expected}
+    assert expected[0]["score"] > expected[-1]["score"]
+
+
+def test_every_execution_is_sorted_by_itself(service):
+    given = [*documents(5, execution_id="b"), *documents(5, execution_id="a")]
+    found = service.post({"ranker": "products", "documents": given}, PATH).json()["documents"]
+    assert [each["execution_id"] for each in found] == ["b"] * 5 + ["a"] * 5
+    assert [each["position"] for each in found] == [*range(5), *range(5)]
+
+
+def test_fields_of_the_execution_hold_for_every_document_that_does_not_say_otherwise(ranker):
+    bare = [{"feature_id": "a"}, {"feature_id": "b", "f0": -2.0}]
+    found = ranked(ranker, bare, {"f0": 2.0, "execution_id": "e"})
+    plain = ranker.rank([{"feature_id": "a", "f0": 2.0}, {"feature_id": "b", "f0": -2.0}])
+    assert [each["score"] for each in found] == [each["score"] for each in plain]
+    given = {each["feature_id"]: set(each) - {"score", "position"} for each in found}
+    assert given == {"a": {"feature_id"}, "b": {"feature_id", "f0"}}
+
+
+def test_no_documents_are_no_error(service):
+    answer = service.post({"ranker": "products", "documents": []}, PATH)
+    assert answer.json() == {"ranker": "products", "documents": []}
+
+
+@pytest.mark.parametrize("name", ["nobody", "Products", "../products", "/etc", "a\x00b"])
+def test_an_unknown_ranker_is_404_and_says_nothing_of_others(service, ranker_folder, name):
+    answer = service.post({"ranker": name, "documents": []}, PATH)
+    assert answer.status_code == 404
+    assert "products" not in answer.text.replace(name, "")
+    assert str(ranker_folder) not in answer.text
+
+
+def test_a_ranker_is_never_named_by_its_folder(service, ranker_folder):
+    folder = str(ranker_folder)[:128]
+    answer = service.post({"ranker": folder, "documents": []}, PATH)
+    assert answer.status_code == 404
+    assert folder not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"features": 3}, "documents[1].features"),
+        ({"f0": "much"}, "documents[1].f0"),
+        ({"features": {"f0": [1]}}, "documents[1].f0"),
+        ({"f0": 10**39}, "documents[1].f0"),
+        ({"feature_id": {}}, "documents[1].feature_id"),
+        ({"execution_id": [1]}, "documents[1].execution_id"),
+        ({"document_score": "x"}, "documents[1].document_score"),
+        (7, "documents[1]"),
+    ],
+)
+def test_a_malformed_document_is_refused_by_index_and_field(service, document, field):
+    answer = service.post({"ranker": "products", "documents": [{"f0": 1}, document]}, PATH)
+    assert answer.status_code == 422
+    errors = answer.json()["error"]["details"]["errors"]
+    assert [each["field"] for each in errors] == [field]
+    assert errors[0]["reason"]
+
+
+def test_a_thousand_documents_are_ranked_and_one_more_is_refused(service):
+    assert service.post({"ranker": "products", "documents": documents(1_000)}, PATH).is_success
+    answer = service.post({"ranker": "products", "documents": documents(1_001)}, PATH)
+    assert answer.status_code == 422
+    assert "documents" in answer.json()["error"]["details"]["errors"][0]["field"]
+
+
+def test_requests_at_the_same_time_get_what_each_alone_gets(service):
+    sizes = [1, 10, 300] * 8
+
+    def ask(size):
+        return service.post({"ranker": "products", "documents": documents(size)}, PATH).json()
+
+    alone = {size: ask(size) for size in set(sizes)}
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, sizes)) == [alone[size] for size in sizes]
+
+
+@pytest.mark.parametrize("alias", ["num_threads", "n_jobs", "nthread"])
+def test_a_ranker_predicts_with_one_thread_however_it_was_trained(ranker_folder, tmp_path, alias):
+    trained = Ranker.load(ranker_folder).set_params(n_jobs=2, params={alias: 2})
+    trained.save(tmp_path / "model")
+    loaded = load_ranker(tmp_path / "model")
+    assert loaded._threads([0] * 5_000) == {"num_threads": 1}
+    assert ranked(loaded, documents(3), {}) == ranked(load_ranker(ranker_folder), documents(3), {})
+
+
+def test_a_document_in_which_the_ranker_finds_a_fault_is_named(ranker):
+    with pytest.raises(InvalidInputError, match=r"^documents\[2\].f0: "):
+        ranked(ranker, [{}, {}, {"f0": "x"}], {})

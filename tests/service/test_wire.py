@@ -1,0 +1,320 @@
+"""What only a raw connection can do: half requests, no HTTP, slow senders and readers, crowds."""
+
+import contextlib
+import json
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+INTERACTIONS = "/v1/retrievers/interactions"
+CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}
+JSON = {"content-type": "application/json"}
+
+
+class Wire:
+    """A raw connection to a service."""
+
+    def __init__(self, client):
+        self.socket = socket.create_connection((client.host, client.port), timeout=20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, *parts):
+        for part in parts:
+            self.socket.sendall(part)
+
+    def read(self):
+        """Return everything until the service closes."""
+        parts = []
+        try:
+            while part := self.socket.recv(65_536):
+                parts.append(part)
+        except ConnectionResetError:
+            pass
+        return b"".join(parts)
+
+    def status(self):
+        """Return the status of the next answer, 0 where the connection ends without one."""
+        try:
+            text = self.socket.recv(65_536)
+        except ConnectionResetError:
+            return 0
+        return int(text.split()[1]) if text else 0
+
+
+def head(client, *, role="admin", method="POST", path=INTERACTIONS, **headers):
+    """Return a request's head as bytes."""
+    given = {
+        "host": "service",
+        "authorization": f"Bearer {client.tokens.of[role]}",
+        "content-type": "application/json",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
+
+
+def stored(client):
+    return client.post({}, f"{INTERACTIONS}/list").json()["items"]
+
+
+@pytest.mark.parametrize("length", ["1000001", "9" * 18, "9" * 30])
+def test_a_huge_content_length_is_refused_before_the_body_is_sent(client, length):
+    with Wire(client) as wire:
+        wire.send(head(client, content_length=length, expect="100-continue"))
+        assert wire.status() in {400, 413}
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "0x10", "1 2", "", "+5"])
+def test_a_content_length_that_is_no_number_is_refused(client, length):
+    with Wire(client) as wire:
+        wire.send(head(client, content_length=length), b"{}")
+        assert wire.status() == 400
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"content-length: 2\r\ncontent-length: 3\r\n",
+        b"content-length: 2\r\ntransfer-encoding: chunked\r\n",
+        b"transfer-encoding: chunked, identity\r\n",
+        b"transfer-encoding: xchunked\r\ncontent-length: 2\r\n",
+    ],
+)
+def test_a_body_whose_end_two_readers_see_at_two_places_is_refused(client, lines):
+    with Wire(client) as wire:
+        text = head(client).removesuffix(b"\r\n") + lines + b"\r\n"
+        wire.send(text + b"{}GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        answers = wire.read()
+        assert answers.split()[1] == b"400"
+        assert b"200 OK" not in answers
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/retrievers/interactions/", "//healthz", "/v1/../healthz"]
+)
+def test_an_unknown_path_is_404(client, path):
+    with Wire(client) as wire:
+        wire.send(head(client, method="GET", path=path))
+        assert wire.status() == 404
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbad header: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\x00b\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_and_closed(client, text):
+    with Wire(client) as wire:
+        wire.send(text)
+        answer = wire.read()
+        assert answer == b"" or answer.split()[1] in {b"400", b"404"}
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("size", [70_000, 5_000_000])
+def test_long_headers_are_431_however_they_come(client, size):
+    with Wire(client) as wire:
+        try:
+            wire.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-long: ", b"x" * size, b"\r\n\r\n")
+            assert wire.status() in {431, 0}
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+
+def test_many_headers_are_431(client):
+    many = b"".join(b"x-%d: y\r\n" % i for i in range(10_000))
+    with Wire(client) as wire:
+        wire.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n" + many + b"\r\n")
+        assert wire.status() == 431
+
+
+def test_a_header_behind_the_body_is_no_header(client):
+    """Trailers have passed no proxy's eyes; a token in one counts for nothing."""
+    body = b"2\r\n{}\r\n0\r\nauthorization: Bearer %b\r\n\r\n" % client.tokens.of["admin"].encode()
+    text = (
+        b"POST %b/list HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"transfer-encoding: chunked\r\n\r\n" % INTERACTIONS.encode()
+    )
+    with Wire(client) as wire:
+        wire.send(text + body)
+        assert wire.status() == 401
+
+
+def test_an_upgrade_is_answered_as_http(client):
+    with Wire(client) as wire:
+        wire.send(head(client, method="GET", path="/healthz", connection="upgrade", upgrade="h2c"))
+        assert wire.status() == 200
+    with Wire(client) as wire:
+        wire.send(
+            head(
+                client,
+                method="GET",
+                path="/healthz",
+                connection="upgrade",
+                upgrade="websocket",
+                sec_websocket_key="x",
+            )
+        )
+        assert wire.status() == 200
+
+
+def test_requests_sent_ahead_of_their_answers_are_bounded(client):
+    with Wire(client) as wire:
+        wire.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 500)
+        wire.socket.shutdown(socket.SHUT_WR)
+        answers = wire.read().count(b"HTTP/1.1 ")
+    assert answers < 500
+
+
+def test_a_few_requests_sent_ahead_are_answered_in_order(client):
+    with Wire(client) as wire:
+        for path in ("/healthz", "/nowhere", "/healthz"):
+            wire.send(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        time.sleep(0.2)
+        wire.send(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        text = wire.read()
+    assert re.findall(rb"HTTP/1.1 (\d+)", text) == [b"200", b"404", b"200", b"404"]
+
+
+def test_a_connection_cut_in_a_body_stores_nothing(client):
+    body = json.dumps(CLICK).encode()
+    for sent in (b"", body[:10], body[:-1]):
+        with Wire(client) as wire:
+            wire.send(head(client, content_length=len(body)), sent)
+    time.sleep(0.2)
+    assert stored(client) == []
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_body_that_dribbles_is_408(serve_with):
+    client = serve_with(body_seconds=0.5)
+    with Wire(client) as wire:
+        wire.send(head(client, content_length=1000))
+        for _ in range(20):
+            wire.send(b" ")
+            time.sleep(0.05)
+        assert wire.status() == 408
+    assert client.service.limits.bytes == 0
+    assert client.service.limits.requests == 0
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nhost"])
+def test_a_head_that_never_ends_is_hung_up_on(serve_with, sent):
+    client = serve_with(header_seconds=0.5)
+    with Wire(client) as wire:
+        wire.send(sent)
+        assert wire.read() == b""
+
+
+def test_a_head_that_dribbles_is_hung_up_on(serve_with):
+    client = serve_with(header_seconds=0.5)
+
+    def dribble(wire):
+        for _ in range(200):
+            wire.send(b"x")
+            time.sleep(0.05)
+
+    with Wire(client) as wire, pytest.raises((BrokenPipeError, ConnectionResetError)):
+        dribble(wire)
+
+
+def test_answers_that_nobody_reads_are_dropped_with_their_connection(serve_with):
+    client = serve_with(max_connections=4, body_seconds=0.5)
+    request = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    silent = []
+    for _ in range(3):
+        wire = Wire.__new__(Wire)
+        wire.socket = socket.socket()
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.socket.connect((client.host, client.port))
+        wire.socket.settimeout(5)
+        silent.append(wire)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        _ask_for_ever(silent, request)
+    for each in silent:
+        each.socket.close()
+    assert client.get("/healthz").status_code == 200
+
+
+def _ask_for_ever(silent, request):
+    for _ in range(400):
+        for wire in silent:
+            with contextlib.suppress(TimeoutError):
+                wire.send(request)
+        time.sleep(0.01)
+
+
+def test_connections_beyond_the_bound_are_503_and_others_go_on(serve_with):
+    client = serve_with(max_connections=5)
+    assert client.get("/healthz").status_code == 200
+    idle = [Wire(client) for _ in range(4)]
+    with Wire(client) as wire:
+        assert b"503" in wire.read().split(b"\r\n")[0]
+    assert client.get("/healthz").status_code == 200
+    for each in idle:
+        each.socket.close()
+
+
+def test_bodies_beyond_the_memory_for_them_are_503(serve_with):
+    client = serve_with(max_bytes_in_flight=1_500_000)
+    with Wire(client) as slow:
+        slow.send(head(client, content_length=1_000_000), b" ")
+        time.sleep(0.2)
+        body = json.dumps(CLICK).encode() + b" " * 600_000
+        answer = client.send("POST", INTERACTIONS, content=body, headers=JSON)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert client.post(CLICK).status_code == 200
+        assert client.get("/metrics", role="metrics").status_code == 200
+
+
+def test_requests_beyond_the_bound_are_503_and_health_is_still_told(serve_with):
+    client = serve_with(max_requests=2)
+    slow = [Wire(client) for _ in range(2)]
+    for each in slow:
+        each.send(head(client, content_length=100))
+    time.sleep(0.2)
+    answer = client.post(CLICK)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert client.get("/healthz").status_code == 200
+    for each in slow:
+        each.socket.close()
+    time.sleep(0.2)
+    assert client.post(CLICK).status_code == 200
+
+
+def test_many_slow_senders_do_not_keep_others_waiting(serve_with):
+    client = serve_with(body_seconds=3.0)
+    slow = [Wire(client) for _ in range(100)]
+    for each in slow:
+        each.send(head(client, content_length=1000), b"{")
+    done = threading.Event()
+    answers = []
+
+    def ask():
+        answers.extend(client.post(CLICK).status_code for _ in range(20))
+        done.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert done.wait(2.5)
+    assert answers == [200] * 20
+    for each in slow:
+        each.socket.close()
