@@ -156,6 +156,11 @@ class LogFollower:
             except OvertakenError:
                 continue
             total += chunk.frame.height
+            if chunk.frame.height < left:
+                # The end as it was then. Rows that come meanwhile would make chunks of a few each,
+                # without end, and a chunk costs as much as hundreds of its rows.
+                self._joined_others()
+                return total
 
     def observe(self, interaction: Interaction) -> None:
         """Fold one interaction that the log has just recorded into memory, for its session's sake.

@@ -17,6 +17,9 @@ MAX_LIMIT: Final = 1_000
 MAX_OFFSET: Final = 10_000
 """Further pages need a cursor."""
 
+MAX_PAGE_CHARACTERS: Final = 8_000_000
+"""A page ends with the row that brings it beyond this: a row alone may hold two million."""
+
 _STALE: Final = (
     "cursor: it was not made by this search (same log, namespace, retriever, filters and sort); "
     "begin again without one"

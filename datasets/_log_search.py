@@ -11,6 +11,7 @@ from ._log_fields import Condition
 from ._log_filters import condition_of, driving_index
 from ._log_insert import last_seq
 from ._log_pages import (
+    MAX_PAGE_CHARACTERS,
     check_page,
     make_cursor,
     order_of,
@@ -95,13 +96,12 @@ class LogView:
             parts = [own, *([] if driven is None else [driven[1]]), *([wanted] if wanted else [])]
             total = _count(reading, source, parts) if include_total else None
             sql, bound = _where([*parts, *([started] if started else [])])
-            rows = reading.execute(
+            found = reading.execute(
                 f"SELECT i.seq, {order.column}, {SELECTED} FROM {source} WHERE {sql} "  # noqa: S608
                 f"ORDER BY {order.sql} LIMIT ? OFFSET ?",
                 (*bound, limit + 1, offset),
-            ).fetchall()
-        more = len(rows) > limit
-        rows = rows[:limit]
+            )
+            rows, more = _page_of(found, limit)
         next_cursor = make_cursor(digest, rows[-1][1], rows[-1][0]) if more else None
         return Page([self._made(row[2:]) for row in rows], next_cursor, total)
 
@@ -191,6 +191,18 @@ class LogView:
 def _found(cursor: sqlite3.Cursor, query: str, bound: tuple[Any, ...]) -> int:
     row = cursor.execute(query, bound).fetchone()
     return NOWHERE if row is None else int(row[0])
+
+
+def _page_of(found: sqlite3.Cursor, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """Return the rows of a page, and whether others follow; large rows end it early."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for row in found:
+        if len(rows) == limit or size >= MAX_PAGE_CHARACTERS:
+            return rows, True
+        rows.append(row)
+        size += sum([len(value) for value in row if isinstance(value, str)])
+    return rows, False
 
 
 def _where(parts: list[Condition]) -> tuple[str, tuple[Any, ...]]:

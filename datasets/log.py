@@ -327,7 +327,7 @@ class InteractionLog:
         offset : int
             Matches to skip, up to 10,000; only without a cursor.
         limit : int
-            Matches of a page, 1 to 1,000.
+            Matches of a page, 1 to 1,000; large ones end it earlier, with a cursor.
         include_total : bool
             Whether to count all matches too.
 

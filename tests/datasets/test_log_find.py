@@ -254,6 +254,20 @@ def test_new_rows_do_not_shift_the_pages_of_a_cursor(tmp_path):
         assert [i.feature_id for i in first.items + second.items] == ["3", "2", "1", "0"]
 
 
+def test_large_rows_end_a_page_early_and_the_cursor_goes_on_behind_them(tmp_path):
+    """A page is held in memory as a whole: its rows may be two million characters each."""
+    row = {"interaction_type": ["click"], "position": 0, "query_snapshot": "x" * 900_000}
+    with InteractionLog(f"sqlite:///{tmp_path}/log.db") as opened:
+        opened.record_batch([{**row, "feature_id": str(n)} for n in range(20)])
+        first = opened.find(sort=("timestamp", "asc"), limit=20)
+        second = opened.find(sort=("timestamp", "asc"), limit=20, cursor=first.next_cursor)
+        third = opened.find(sort=("timestamp", "asc"), limit=20, cursor=second.next_cursor)
+    pages = [[int(each.feature_id) for each in page.items] for page in (first, second, third)]
+    assert [len(page) for page in pages] == [9, 9, 2]
+    assert [number for page in pages for number in page] == list(range(20))
+    assert third.next_cursor is None
+
+
 def test_a_cursor_fits_its_own_search_only(log):
     search = {"filters": {"position": {"gte": 1}}, "sort": ("position", "asc")}
     cursor = log.find(**search, limit=2).next_cursor

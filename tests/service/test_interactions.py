@@ -226,6 +226,19 @@ def test_rows_after_a_bad_one_are_stored_and_the_largest_batch_is_taken(client):
     assert (body["created"], body["failed"]) == (999, 1)
 
 
+def test_large_rows_end_a_page_early_and_are_not_numbered(client):
+    """A numbered page that ends early would hide the rows before the next number."""
+    for number in range(10):
+        client.post({**CLICK, "feature_id": f"d{number}", "query_snapshot": "x" * 900_000})
+    page = client.post({}, at("list?limit=10")).json()
+    assert len(page["items"]) == 9
+    assert page["pagination"]["next_page"] is None
+    rest = client.post({}, at(f"list?limit=10&cursor={page['pagination']['next_cursor']}")).json()
+    assert [each["feature_id"] for each in rest["items"]] == ["d0"]
+    for query in ("page=1&page_size=10", "offset=0&limit=10"):
+        assert client.post({}, at(f"list?{query}")).status_code == 422
+
+
 def test_pages_and_cursors_visit_every_interaction_once(client):
     rows = [{**CLICK, "feature_id": f"d{i}", "user_id": f"u{i % 2}"} for i in range(25)]
     for row in rows:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import httpx
 import pytest
 
 INTERACTIONS = "/v1/retrievers/interactions"
@@ -238,6 +237,7 @@ def test_a_log_that_another_process_holds(shop):
         assert shop.client.get(f"{INTERACTIONS}/{known}").status_code == 200
     assert shop.post().status_code == 200
     assert shop.post_batch(20).status_code == 200
+    time.sleep(1.5)  # what was found a second ago is told again
     assert shop.client.get("/readyz").status_code == 200
     shop.check()
 
@@ -351,7 +351,7 @@ def test_a_state_that_another_process_holds(shop):
     with locked(shop.folder / "fusion.db"):
         assert [shop.post(session_id="s").status_code for _ in range(20)] == [200] * 20
         assert shop.client.get(f"{FUSION}/weights/u1").status_code == 200
-        with pytest.raises(httpx.ReadTimeout):
-            shop.client.get(f"{FUSION}/stats", timeout=1)
+        time.sleep(2)
+        assert shop.client.get(f"{FUSION}/stats").json()["lag"] == 20
     assert shop.learns(seconds=90)
     shop.check()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from .deadlines import Deadlines
     from .endpoint import Endpoint
 
 DRAIN_BYTES: Final = 16_000_000
@@ -56,7 +57,7 @@ def size_of(headers: Mapping[str, str], limit: int) -> int:
     return int(text)
 
 
-async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
+async def read_body(receive: Receive, limit: int, seconds: float, deadlines: Deadlines) -> bytes:
     """Return the whole body.
 
     Raises
@@ -67,7 +68,7 @@ async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
         If the connection breaks before its end.
     """
     try:
-        async with asyncio.timeout(seconds):
+        with deadlines.within(seconds):
             return await _read(receive, limit)
     except TimeoutError:
         message = f"expected the whole body within {seconds:g} seconds"

@@ -89,7 +89,7 @@ class _Door:
         limit = self.endpoint.body_limit
         with self._service.limits.memory(size_of(call.headers, limit)):
             seconds = self._service.settings.body_seconds
-            call.raw = await read_body(receive, limit, seconds)
+            call.raw = await read_body(receive, limit, seconds, self._service.deadlines)
             exchange.body_pending = False
             call.body = self._decoded(call.raw)
             return await self.endpoint.handle(call)

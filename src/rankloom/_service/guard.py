@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import traceback
 from time import perf_counter
@@ -73,7 +72,7 @@ class Guard:
             scope[KEY] = exchange
             # Routes match what was sent, so that an encoded slash cuts no id in two.
             scope["path"] = scope["raw_path"].decode("ascii")
-            async with asyncio.timeout(self._service.settings.request_seconds):
+            with self._service.deadlines.within(self._service.settings.request_seconds):
                 await self._app(scope, receive, send)
             return encoded(exchange.answer)
         except Disconnected:

@@ -112,8 +112,13 @@ async def list_interactions(call: Call) -> InteractionPage:
         limit=size,
         include_total=call.query["include_total"],
     )
+    cut = found.next_cursor is not None and len(found.items) < size
+    numbered = next((name for name in ("page", "offset") if call.query[name] is not None), None)
+    if cut and numbered is not None:
+        reason = "the rows are too large for numbered pages of this size; go on by next_cursor"
+        raise fault(field=numbered, reason=reason)
     items = [response(each) for each in found.items]
-    place = _pagination(found, size, None if cursor else offset)
+    place = _pagination(found, size, None if cursor or cut else offset)
     return InteractionPage(results=items, items=items, pagination=place)
 
 

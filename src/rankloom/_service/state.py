@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import RankloomError
+from .deadlines import Deadlines
 from .limits import Limits
 from .metrics import Metrics
 from .tokens import Tokens
@@ -52,6 +53,7 @@ class Service:
     rankers: Mapping[str, Ranker]
     limits: Limits
     metrics: Metrics
+    deadlines: Deadlines
 
     def __init__(self, settings: ServiceSettings) -> None:
         from ..datasets.log import InteractionLog
@@ -61,6 +63,7 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings)
         self.metrics = Metrics()
+        self.deadlines = Deadlines()
         self._views: dict[str, InteractionLog] = {}
         self._looking, self._looked = asyncio.Lock(), -READY_SECONDS
         self._reasons: list[str] = []
