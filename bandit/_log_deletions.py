@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Sequence
 
-    from ..datasets._log_rows import Deletion
+    from ..datasets._log.rows import Deletion
     from ..datasets.log import InteractionLog
     from ._mark import Mark
 

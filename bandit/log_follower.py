@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from ..datasets._log_rows import Deletion
+    from ..datasets._log.rows import Deletion
     from ..datasets.interaction import Interaction
     from ..datasets.log import InteractionLog
     from .evidence import Evidence

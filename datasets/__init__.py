@@ -8,7 +8,7 @@ from .._lazy import attach
 
 if TYPE_CHECKING:
     from ._copies import CopyReport
-    from ._log_rows import BatchReport, Deletion, LogChunk, Page, PreparedRow, Recorded, RowFault
+    from ._log.rows import BatchReport, Deletion, LogChunk, Page, PreparedRow, Recorded, RowFault
     from ._quarantine import Quarantine
     from .click_models.pbm import PBM
     from .confounding import confounded_features
@@ -81,16 +81,16 @@ __getattr__ = attach(
     __name__,
     {
         "mark_duplicates": "duplicates",
-        "BatchReport": "_log_rows",
+        "BatchReport": "_log.rows",
         "CopyReport": "_copies",
         "MixpeekSource": "mixpeek",
-        "Deletion": "_log_rows",
+        "Deletion": "_log.rows",
         "InteractionLog": "log",
-        "LogChunk": "_log_rows",
-        "Page": "_log_rows",
-        "PreparedRow": "_log_rows",
-        "Recorded": "_log_rows",
-        "RowFault": "_log_rows",
+        "LogChunk": "_log.rows",
+        "Page": "_log.rows",
+        "PreparedRow": "_log.rows",
+        "Recorded": "_log.rows",
+        "RowFault": "_log.rows",
         "ValidationReport": "validate",
         "Quarantine": "_quarantine",
         "ScanResult": "scan",

@@ -22,7 +22,7 @@ from .signals import SignalTable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._log_rows import BatchReport
+    from ._log.rows import BatchReport
     from .log import InteractionLog
 
 _BATCH_ROWS: Final = 2_000
@@ -98,7 +98,7 @@ def split_by_time(rows: list[Any], first: int) -> tuple[list[Any], list[int], pl
 
 
 def _faults(stored: BatchReport, numbers: list[int]) -> pl.DataFrame:
-    from ._log_rows import RowFault
+    from ._log.rows import RowFault
 
     found = [
         (number, result.field, result.value, result.reason)

@@ -14,7 +14,7 @@ import polars as pl
 from ..errors import InvalidInputError, UnreadableSourceError
 from ._csv import CsvSource
 from ._jsonl import JsonLinesSource
-from ._log_read import LogSource
+from ._log.read import LogSource
 from ._records import RecordsSource
 from ._sources import ParquetSource, TableSource
 from .log import InteractionLog

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidInputError
-from ._log_checks import MAX_CHUNK, MAX_NUMBER, checked_text, checked_whole
-from ._log_delete import delete_interaction, delete_user, expire
-from ._log_file import LogFile
-from ._log_prepare import Preparer
-from ._log_read import write_parquet
-from ._log_rows import BatchReport, Page, Recorded, RowFault, microseconds
-from ._log_search import LogView
+from ._log.checks import MAX_CHUNK, MAX_NUMBER, checked_text, checked_whole
+from ._log.delete import delete_interaction, delete_user, expire
+from ._log.file import LogFile
+from ._log.prepare import Preparer
+from ._log.read import write_parquet
+from ._log.rows import BatchReport, Page, Recorded, RowFault, microseconds
+from ._log.search import LogView
 from .signals import checked_types
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from ._log_rows import Deletion, LogChunk, PreparedRow
+    from ._log.rows import Deletion, LogChunk, PreparedRow
     from .interaction import Interaction
 
 _PART: Final = 1_000

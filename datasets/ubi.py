@@ -9,8 +9,8 @@ import msgspec
 
 from ..errors import InvalidInputError
 from ._quarantine import Quarantine, check_format
-from ._ubi_actions import checked_actions
-from ._ubi_join import (
+from ._ubi.actions import checked_actions
+from ._ubi.join import (
     distinct_queries,
     hits_of,
     interactions_of,
@@ -19,8 +19,8 @@ from ._ubi_join import (
     with_hits,
     with_people,
 )
-from ._ubi_ordinals import check_base, ordinal_base_of, ordinal_conflicts
-from ._ubi_read import read_events, read_queries
+from ._ubi.ordinals import check_base, ordinal_base_of, ordinal_conflicts
+from ._ubi.read import read_events, read_queries
 from .interaction import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:

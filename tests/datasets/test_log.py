@@ -214,7 +214,7 @@ def test_only_single_rows_without_a_time_are_live(log):
 
 def test_timestamps_and_ids_rise_with_the_rows_even_if_the_clock_goes_back(log, monkeypatch):
     clock = iter([2_000_000_000, 1_000_000_000, 1_000_000_000, 3_000_000_000])
-    monkeypatch.setattr("rankloom.datasets._log_insert.time.time_ns", lambda: next(clock) * 1_000)
+    monkeypatch.setattr("rankloom.datasets._log.insert.time.time_ns", lambda: next(clock) * 1_000)
     for _ in range(4):
         log.record_batch([row(), row()])
     frame = log.rows_after(0).frame

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rankloom import InteractionLog
-from rankloom.datasets import _log_writer
+from rankloom.datasets._log import writer as writing
 from rankloom.errors import (
     IntegrityError,
     InvalidInputError,
@@ -187,7 +187,7 @@ def test_a_log_that_cannot_be_written_is_told(log):
     log.close()
     code = (
         "import sqlite3, sys; from rankloom import InteractionLog;"
-        "from rankloom.datasets import _log_schema as s; old = s._set_up\n"
+        "from rankloom.datasets._log import schema as s; old = s._set_up\n"
         "def read_only(c, u):\n    old(c, u)\n    c.execute('PRAGMA query_only = ON')\n"
         "s._set_up = read_only\n"
         "try:\n    InteractionLog(sys.argv[1]).check()\n"
@@ -226,7 +226,7 @@ def crowd(log, prepared, futures):
 
 def test_a_crowded_log_refuses_at_once(log, path, monkeypatch):
     """What was taken before is written once the lock is gone."""
-    monkeypatch.setattr(_log_writer, "MAX_ROWS", 100)
+    monkeypatch.setattr(writing, "MAX_ROWS", 100)
     log.record(row(0))
     log.close()
     other = locked(path)
@@ -248,7 +248,7 @@ def test_a_crowded_log_refuses_at_once(log, path, monkeypatch):
 
 
 def test_bytes_that_wait_are_bounded_too(log, path, monkeypatch):
-    monkeypatch.setattr(_log_writer, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(writing, "MAX_BYTES", 50_000)
     log.record(row(0))
     other = locked(path)
     big = log.prepare(row(1, metadata={"x": "y" * 20_000}))

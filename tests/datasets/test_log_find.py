@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankloom import InteractionLog
-from rankloom.datasets._log_fields import SORTABLE
+from rankloom.datasets._log.fields import SORTABLE
 from rankloom.errors import InvalidInputError
 
 NOON = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
@@ -415,8 +415,8 @@ def test_a_search_by_a_key_reads_that_key_only(log, filters, index):
 
 
 def test_a_search_that_takes_too_long_is_given_up(log, monkeypatch):
-    monkeypatch.setattr("rankloom.datasets._log_search._SEARCH_SECONDS", 0.0)
-    monkeypatch.setattr("rankloom.datasets._log_file._PROGRESS_STEPS", 100)
+    monkeypatch.setattr("rankloom.datasets._log.search._SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr("rankloom.datasets._log.file._PROGRESS_STEPS", 100)
     with pytest.raises(InvalidInputError, match="narrow"):
         log.find({"metadata.k": {"contains": "a"}})
     monkeypatch.undo()

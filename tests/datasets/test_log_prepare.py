@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rankloom.datasets import PreparedRow, Recorded, RowFault, parse_interaction
-from rankloom.datasets._log_prepare import Preparer
+from rankloom.datasets._log.prepare import Preparer
 from rankloom.errors import InvalidInputError
 
 PREPARER = Preparer("n", None, ("own type", 'quo"ted'))

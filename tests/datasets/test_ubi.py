@@ -17,8 +17,8 @@ from rankloom.datasets import (
     simulate_catalogue,
     simulate_interactions,
 )
-from rankloom.datasets._ubi_actions import DEFAULT_ACTIONS
-from rankloom.datasets._ubi_rows import HIT_LISTS, NESTED_HIT_LISTS
+from rankloom.datasets._ubi.actions import DEFAULT_ACTIONS
+from rankloom.datasets._ubi.rows import HIT_LISTS, NESTED_HIT_LISTS
 from rankloom.datasets.validate import validate
 from rankloom.errors import InvalidInputError, UnreadableSourceError
 

@@ -28,9 +28,9 @@ def test_a_locked_log_is_503_and_what_was_not_acknowledged_is_not_stored(serve_w
 
 
 def test_a_full_queue_is_503_and_every_acknowledged_row_is_there(serve_with, monkeypatch):
-    from rankloom.datasets import _log_writer
+    from rankloom.datasets._log import writer
 
-    monkeypatch.setattr(_log_writer, "MAX_ROWS", 600)
+    monkeypatch.setattr(writer, "MAX_ROWS", 600)
     client = serve_with(max_requests=64)
     batch = {"interactions": [CLICK] * 500}
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

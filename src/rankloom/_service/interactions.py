@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from ..datasets._log_rows import VALUE_COLUMNS, RowFault
+from ..datasets._log.rows import VALUE_COLUMNS, RowFault
 from ..errors import RankloomError
 from .access_log import logger
 from .endpoint import Call, Endpoint, Parameter, Refusal, Role
@@ -25,7 +25,7 @@ from .schemas import (
 from .stored import response
 
 if TYPE_CHECKING:
-    from ..datasets._log_rows import PreparedRow, Recorded
+    from ..datasets._log.rows import PreparedRow, Recorded
     from ..datasets.interaction import Interaction
     from ..datasets.log import InteractionLog
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ..errors import IntegrityError
-from ._log_fields import Condition
-from ._log_filters import condition_of, driving_index
-from ._log_insert import last_seq
-from ._log_pages import (
+from ...errors import IntegrityError
+from .fields import Condition
+from .filters import condition_of, driving_index
+from .insert import last_seq
+from .pages import (
     MAX_PAGE_CHARACTERS,
     check_page,
     make_cursor,
@@ -18,8 +18,8 @@ from ._log_pages import (
     read_cursor,
     search_digest,
 )
-from ._log_read import FRAME_COLUMNS, frame_of
-from ._log_rows import SELECTED, Deletion, LogChunk, Page, make_interaction, moment
+from .read import FRAME_COLUMNS, frame_of
+from .rows import SELECTED, Deletion, LogChunk, Page, make_interaction, moment
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from ._log_file import LogFile
-    from .interaction import Interaction
+    from ..interaction import Interaction
+    from .file import LogFile
 
 NOWHERE: Final = -1
 """Stands for a namespace or retriever of which the log holds nothing."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from ._ubi_read import refuse
-from .duplicates import mark_duplicates
-from .interaction import InteractionType, canonical_schema
+from ..duplicates import mark_duplicates
+from ..interaction import InteractionType, canonical_schema
+from .read import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ._quarantine import Quarantine
+    from .._quarantine import Quarantine
 
 UNKNOWN_ACTION: Final = "no interaction type is known for this action; name one in actions="
 OTHER_HITS: Final = "an earlier query has this id and another hit list"

@@ -8,15 +8,15 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
-from ..errors import InvalidInputError, StoreBusyError, StoreError
-from ._log_insert import MAX_GROUP, Scopes, insert_group
+from ...errors import InvalidInputError, StoreBusyError, StoreError
+from .insert import MAX_GROUP, Scopes, insert_group
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from ._log_rows import PreparedRow, Recorded
+    from .rows import PreparedRow, Recorded
 
 T = TypeVar("T")
 MAX_ROWS: Final = 50_000

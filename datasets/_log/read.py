@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from .._files import write_whole
-from .interaction import canonical_schema
+from ..._files import write_whole
+from ..interaction import canonical_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from ._sources import Block
-    from .log import InteractionLog
+    from .._sources import Block
+    from ..log import InteractionLog
 
 FRAME_COLUMNS: Final = (
     "i.feature_id, i.interaction_type, i.position, i.metadata, i.user_id, i.session_id, "
@@ -71,7 +71,7 @@ class LogSource:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[Block]:
         """Yield the parts of the log."""
-        from ._sources import Block
+        from .._sources import Block
 
         for frame in self._log.numbered_frames():
             yield Block(frame.select(columns), frame["seq"].to_numpy())

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from ..errors import InvalidInputError, UnreadableSourceError
-from . import _reasons as reasons
-from ._depth import is_too_deep
-from ._json_line import Fault, line_fault, text_of
-from ._open import COMPRESSED, JSON_LINES, PARQUET, check_file, open_sources, paths_of
-from ._records import encode_record
-from ._text import check_text, line_blocks, open_text, text_errors
-from .interaction import MAX_LINE_BYTES
+from ...errors import InvalidInputError, UnreadableSourceError
+from .. import _reasons as reasons
+from .._depth import is_too_deep
+from .._json_line import Fault, line_fault, text_of
+from .._open import COMPRESSED, JSON_LINES, PARQUET, check_file, open_sources, paths_of
+from .._records import encode_record
+from .._text import check_text, line_blocks, open_text, text_errors
+from ..interaction import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ._sources import Source
+    from .._sources import Source
 
 MAX_ANSWER_BYTES: Final = 1_000_000_000
 """Largest file that is one JSON value: it is held as a whole."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from .interaction import Interaction
+from ..interaction import Interaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

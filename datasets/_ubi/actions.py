@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidInputError
-from .interaction import LIST_LEVEL_TYPES, InteractionType
-from .signals import SignalTable
+from ...errors import InvalidInputError
+from ..interaction import LIST_LEVEL_TYPES, InteractionType
+from ..signals import SignalTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

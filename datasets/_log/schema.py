@@ -7,8 +7,8 @@ from time import monotonic, sleep
 from typing import Final
 from uuid import uuid4
 
-from .._sqlite import is_busy
-from ..errors import InvalidInputError, StoreError
+from ..._sqlite import is_busy
+from ...errors import InvalidInputError, StoreError
 
 APPLICATION: Final = 0x724C4F47
 """SQLite's application_id of a log: "rLOG"."""

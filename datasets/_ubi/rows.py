@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import polars as pl
 
-from . import _reasons as reasons
-from ._json_line import Fault, text_of
-from .interaction import MAX_ID_CHARACTERS, MAX_INT32, MAX_TEXT_CHARACTERS
+from .. import _reasons as reasons
+from .._json_line import Fault, text_of
+from ..interaction import MAX_ID_CHARACTERS, MAX_INT32, MAX_TEXT_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

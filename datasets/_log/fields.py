@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidInputError, did_you_mean
-from ._log_rows import microseconds
-from ._parse import FaultError, moment_of
+from ...errors import InvalidInputError, did_you_mean
+from .._parse import FaultError, moment_of
+from .rows import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..errors import InvalidInputError
-from .interaction import MAX_ID_CHARACTERS
+from ...errors import InvalidInputError
+from ..interaction import MAX_ID_CHARACTERS
 
 MAX_CHUNK: Final = 1_000_000
 """Rows that one call returns at most."""

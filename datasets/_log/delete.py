@@ -6,12 +6,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from .query_keys import query_digest
+from ..query_keys import query_digest
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from ._log_search import LogView
+    from .search import LogView
 
 SLICE: Final = 1_000
 """Rows that one transaction deletes: writers wait no longer."""

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ..errors import InvalidInputError, did_you_mean
-from ._log_checks import checked_whole
-from ._log_fields import SORTABLE, Condition
+from ...errors import InvalidInputError, did_you_mean
+from .checks import checked_whole
+from .fields import SORTABLE, Condition
 
 MAX_LIMIT: Final = 1_000
 MAX_OFFSET: Final = 10_000

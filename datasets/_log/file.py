@@ -11,10 +11,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from .._sqlite import close_in, file_identity, told
-from ..errors import IntegrityError, InvalidInputError, StoreError
-from ._log_schema import prepare
-from ._log_writer import Writer
+from ..._sqlite import close_in, file_identity, told
+from ...errors import IntegrityError, InvalidInputError, StoreError
+from .schema import prepare
+from .writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

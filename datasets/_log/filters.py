@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidInputError, did_you_mean
-from ._log_fields import OPERATORS, Condition, field_of, joined, negated
+from ...errors import InvalidInputError, did_you_mean
+from .fields import OPERATORS, Condition, field_of, joined, negated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

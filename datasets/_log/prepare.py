@@ -14,11 +14,10 @@ from uuid import UUID
 
 import msgspec
 
-from ..errors import InvalidInputError
-from ._depth import is_too_deep
-from ._log_rows import PreparedRow, RowFault, microseconds
-from ._parse import FaultError, checked_fields, interaction_of, known_types, moment_of
-from .interaction import (
+from ...errors import InvalidInputError
+from .._depth import is_too_deep
+from .._parse import FaultError, checked_fields, interaction_of, known_types, moment_of
+from ..interaction import (
     ID_COLUMNS,
     MAX_DEPTH,
     MAX_ID_CHARACTERS,
@@ -26,6 +25,7 @@ from .interaction import (
     MAX_TEXT_CHARACTERS,
     Interaction,
 )
+from .rows import PreparedRow, RowFault, microseconds
 
 if TYPE_CHECKING:
     import datetime as dt

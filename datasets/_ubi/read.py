@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from . import _reasons as reasons
-from ._documents import documents
-from ._json_line import Fault
-from ._jsonl import refused
-from ._plan import shortened
-from ._quarantine import FAULT_SCHEMA
-from ._times import parse_times
-from ._ubi_rows import EVENT_SCHEMA, QUERY_SCHEMA, event_row, query_row
+from .. import _reasons as reasons
+from .._json_line import Fault
+from .._jsonl import refused
+from .._plan import shortened
+from .._quarantine import FAULT_SCHEMA
+from .._times import parse_times
+from .documents import documents
+from .rows import EVENT_SCHEMA, QUERY_SCHEMA, event_row, query_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ._documents import Document
-    from ._quarantine import Quarantine
-    from ._ubi_rows import EventRow, QueryRow
+    from .._quarantine import Quarantine
+    from .documents import Document
+    from .rows import EventRow, QueryRow
 
     Row = QueryRow | EventRow
     MakeRow = Callable[[int, Mapping[str, Any]], Row | Fault]

@@ -7,8 +7,8 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from ._log_rows import VALUE_COLUMNS, PreparedRow, Recorded, moment
-from .duplicates import WINDOW_MICROSECONDS
+from ..duplicates import WINDOW_MICROSECONDS
+from .rows import VALUE_COLUMNS, PreparedRow, Recorded, moment
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,0 +1,1 @@
+"""The rooms of the interaction log; `rankloom.datasets.log` is their face."""
