@@ -24,7 +24,7 @@ demo: $(VENV)/.installed-run
 	@$(BIN)/rankloom demo demo-output
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest -q -m "not slow" --doctest-modules tests --pyargs rankloom $(ARGS)
+	$(BIN)/pytest -q -m "not slow" -n auto --dist loadfile --doctest-modules tests --pyargs rankloom $(ARGS)
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/pytest -q -m slow tests $(ARGS)

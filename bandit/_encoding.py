@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ._columns import EventColumns, ids_of
-from ._event import check_type
+from ._event import MOST_SCORE, check_type
 from ._unit import LIVE, SHOWN
 from ._unit_arrays import DOCUMENT_LEVEL, RowArrays
 from ._units import realigned
@@ -134,19 +134,22 @@ def _scores(
         return none, none, 0, 0
     codes = arms.codes(columns.score_uris or ())
     given = columns.scores, columns.weights
-    infinite = sum(int(np.isinf(values).sum()) for values in given if values is not None)
+    bad = sum(int((np.abs(values) > MOST_SCORE).sum()) for values in given if values is not None)
     unknown = int((~np.isnan(columns.scores[:, codes < 0])).sum())
-    finite = np.where(np.isinf(columns.scores), np.nan, columns.scores)
-    contributions = np.full_like(finite, np.nan)
+    scores = _usable(columns.scores)
+    contributions = np.full_like(scores, np.nan)
     if columns.weights is not None:
-        weights = np.where(np.isinf(columns.weights), np.nan, columns.weights)
-        contributions = weights * finite
+        contributions = _usable(columns.weights) * scores
     return (
-        realigned(finite, codes, len(arms)),
+        realigned(scores, codes, len(arms)),
         realigned(contributions, codes, len(arms)),
-        infinite,
+        bad,
         unknown,
     )
+
+
+def _usable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.abs(values) > MOST_SCORE, np.nan, values)
 
 
 def _scored(columns: EventColumns, scores: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -17,6 +17,9 @@ from ._decay import NO_TIME, microseconds
 if TYPE_CHECKING:
     from .rewards import RewardTable
 
+MOST_SCORE: Final = 1e6
+"""Largest score or weight: the sums hold squares, and one row must not overflow them for ever."""
+
 SESSION_GAP: Final = 30 * 60 * 1_000_000
 """Microseconds after which the same query of the same session is another execution."""
 
@@ -25,7 +28,7 @@ _ID_CHARACTERS: Final = 1_024
 
 
 class LiveEvent(NamedTuple):
-    """What the fold needs to know of one interaction."""
+    """What the fold needs to know of one interaction; its query only for want of an execution."""
 
     document: str
     types: tuple[str, ...]
@@ -62,17 +65,18 @@ def read_event(
     metadata = _object(get("metadata"))
     happened = _time("occurred_at", get("occurred_at"))
     recorded = _time("timestamp", get("timestamp"))
-    snapshot = get("query_snapshot")
+    execution, snapshot = _id("execution_id", get("execution_id")), get("query_snapshot")
+    nameless = execution is None and snapshot is not None and snapshot != ""
     return LiveEvent(
         document=document,
         types=_types(get("interaction_type"), rewards),
         position=_position(get("position")),
         time=next((t for t in (happened, recorded) if t is not None), now),
         backfilled=happened is not None,
-        execution=_id("execution_id", get("execution_id")),
+        execution=execution,
         user=_id("user_id", get("user_id")),
         session=_id("session_id", get("session_id")),
-        query=None if snapshot is None or snapshot == "" else query_text(snapshot),
+        query=query_text(snapshot) if nameless else None,
         feature_uri=_id("feature_uri", get("feature_uri")),
         retriever=_id("retriever_id", get("retriever_id")),
         segment=_segment(fields, metadata, segment_by),
@@ -100,12 +104,12 @@ def weights_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return weights if isinstance(weights, Mapping) else None
 
 
-def finite(value: Any) -> float:
-    """Return a number, or NaN where it is none or not finite."""
+def usable(value: Any) -> float:
+    """Return a score or weight, or NaN where it is no number or beyond `MOST_SCORE`."""
     if type(value) is float:
-        return value if math.isfinite(value) else math.nan
+        return value if abs(value) <= MOST_SCORE else math.nan
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and math.isfinite(value) else math.nan
+    return float(value) if number and abs(value) <= MOST_SCORE else math.nan
 
 
 class StandIns:

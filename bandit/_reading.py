@@ -16,7 +16,7 @@ from ..datasets.signals import SignalTable
 from ..errors import InvalidInputError
 from ._columns import EventColumns
 from ._decay import NO_TIME
-from ._event import finite, scores_of, weights_of
+from ._event import scores_of, usable, weights_of
 from ._ids import stable_ids
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ScoreRows:
             if at is None:
                 self.unknown += unknown
                 continue
-            row[at] = finite(value)
+            row[at] = usable(value)
             self.bad += math.isnan(row[at])
         return row
 

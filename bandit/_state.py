@@ -14,7 +14,7 @@ from ._contexts import GLOBAL
 from ._credit import UnitBatch
 from ._decay import NO_TIME, as_datetime
 from ._epochs import Epoch, Epochs
-from ._event import LiveEvent, StandIns, finite
+from ._event import LiveEvent, StandIns, usable
 from ._ids import NO_ID, stable_id
 from ._names import Names
 from ._sessions import LiveSessions, SessionSums
@@ -379,7 +379,7 @@ class State:
             if at < 0:
                 unknown += 1
                 continue
-            row[at] = finite(value)
+            row[at] = usable(value)
             bad += bool(np.isnan(row[at]))
         return row, bad, unknown
 

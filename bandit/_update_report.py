@@ -33,7 +33,7 @@ class UpdateReport:
         Rows that name no channel, or one that is no arm. They still say what was shown and
         liked; without a channel, or scores, the unit teaches no weight.
     bad_scores : int
-        Scores or weights that are no finite number; they count as missing.
+        Scores or weights that are no number within a million; they count as missing.
     unknown_scores : int
         Scores of channels that are no arm.
     units_without_exposure : int

@@ -33,6 +33,8 @@ DISPLAY_TYPES: Final[frozenset[str]] = frozenset({T.IMPRESSION, T.VIEW})
 MAX_LEVELS: Final = 255
 """Most different rewards of one sign."""
 
+_BUILT_IN: Final = frozenset(InteractionType)
+
 
 class RewardTable:
     """Immutable rewards by interaction type, scaled so that the highest counts one success.
@@ -83,11 +85,11 @@ class RewardTable:
     @property
     def own_types(self) -> tuple[str, ...]:
         """Types that are not built in."""
-        return tuple(name for name in self.rewards if name not in frozenset(InteractionType))
+        return tuple(name for name in self.rewards if name not in _BUILT_IN)
 
     def knows(self, name: str) -> bool:
         """Return whether a type is built in or has a reward."""
-        return name in self.rewards or name in frozenset(InteractionType)
+        return name in self.rewards or name in _BUILT_IN
 
     def levels(self, types: Iterable[str]) -> tuple[int, int]:
         """Return the highest positive and the highest negative level of a set of types."""

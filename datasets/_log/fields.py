@@ -16,7 +16,7 @@ from .._parse import FaultError, moment_of
 from .rows import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 COMPARISONS: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 OPERATORS: Final = (
@@ -83,11 +83,35 @@ class Field:
     def _any_of(self, operator: str, values: Any) -> Condition:
         if not isinstance(values, list | tuple) or not 1 <= len(values) <= MAX_VALUES:
             raise self._refuse(operator, values, f"a list of 1 to {MAX_VALUES:,} values")
-        if self.kind in {"types", "json"}:
-            return joined("OR", [self._equals(operator, value) for value in values])
-        marks = ", ".join("?" * len(values))
+        if self.kind == "json":
+            return self._json_any_of(operator, values)
+        if self.kind == "types":
+            names = tuple(self._type(operator, value) for value in values)
+            listed = f"json_each({self.column}) WHERE value IN ({_marks(names)})"
+            return Condition(f"EXISTS (SELECT 1 FROM {listed})", names)  # noqa: S608
         bound = tuple(self._value(operator, value) for value in values)
-        return Condition(f"({self.column} IN ({marks})) IS TRUE", bound)
+        return Condition(f"({self.column} IN ({_marks(bound)})) IS TRUE", bound)
+
+    def _json_any_of(self, operator: str, values: list[Any] | tuple[Any, ...]) -> Condition:
+        """Return one membership for each JSON type: SQLite plans a chain of ORs for minutes."""
+        kind, held = f"json_type({self.column}, ?)", f"json_extract({self.column}, ?)"
+        truths = {"true" if value else "false": None for value in values if isinstance(value, bool)}
+        texts: list[str] = []
+        numbers: list[int | float] = []
+        for value in values:
+            if isinstance(value, str):
+                texts.append(self._text(operator, value))
+            elif not isinstance(value, bool):
+                numbers.append(self._number(operator, value))
+        parts = []
+        if truths:
+            sql = f"({kind} IN ({_marks(truths)})) IS TRUE"
+            parts.append(Condition(sql, (self.path, *truths)))
+        for types, wanted in (("'text'", texts), ("'integer', 'real'", numbers)):
+            if wanted:
+                sql = f"({kind} IN ({types}) AND {held} IN ({_marks(wanted)})) IS TRUE"
+                parts.append(Condition(sql, (self.path, self.path, *wanted)))
+        return joined("OR", parts)
 
     def _compares(self, operator: str, value: Any) -> Condition:
         sign = COMPARISONS[operator]
@@ -123,14 +147,24 @@ class Field:
         return Condition(sql, (*bound, len(part), part))
 
     def _has_type(self, operator: str, value: Any) -> Condition:
-        name = _text(value)
-        if name is None:
-            raise self._refuse(operator, value, "the name of an interaction type")
+        name = self._type(operator, value)
         listed = f"EXISTS (SELECT 1 FROM json_each({self.column}) WHERE value = ?)"  # noqa: S608
         if not name.isidentifier():
             return Condition(listed, (name,))
         # instr is fast and passes all that hold the name, and those that hold it within another.
         return Condition(f"(instr({self.column}, ?) > 0 AND {listed})", (name, name))
+
+    def _type(self, operator: str, value: Any) -> str:
+        name = _text(value)
+        if name is None:
+            raise self._refuse(operator, value, "the name of an interaction type")
+        return name
+
+    def _text(self, operator: str, value: Any) -> str:
+        text = _text(value)
+        if text is None:
+            raise self._refuse(operator, value, "text")
+        return text
 
     def _json(self, operator: str, sign: str, value: Any) -> Condition:
         """Compare values of the same JSON type; SQLite would take true for 1."""
@@ -244,6 +278,10 @@ def joined(word: str, conditions: list[Condition]) -> Condition:
         return conditions[0]
     sql = f" {word} ".join(each.sql for each in conditions)
     return Condition(f"({sql})", tuple(value for each in conditions for value in each.bound))
+
+
+def _marks(values: Collection[Any]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _not(condition: Condition) -> Condition:

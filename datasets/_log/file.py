@@ -40,10 +40,10 @@ class LogFile:
     def _start(self) -> None:
         self._owner = os.getpid()
         self._lock = threading.Lock()
-        self._identity: tuple[int, int] | None = None
         self._readers: list[sqlite3.Connection] = []
         self._log_id: str | None = None
-        self._writer = Writer(_Opener(self.url, self.path, self.timeout))
+        self._opener = _Opener(self.url, self.path, self.timeout)
+        self._writer = Writer(self._opener)
         # A log that nobody closed is written out and closed when it goes.
         self._closer = weakref.finalize(
             self, _close_all, self._owner, self._writer, self._readers, self._lock
@@ -69,7 +69,8 @@ class LogFile:
         """Write out what is queued and close every connection; the next call opens the file."""
         self._own()
         _close_all(self._owner, self._writer, self._readers, self._lock)
-        self._identity = self._log_id = None
+        self._opener.forget()
+        self._log_id = None
 
     @contextmanager
     def reading(self, seconds: float | None = None) -> Iterator[sqlite3.Cursor]:
@@ -123,18 +124,12 @@ class LogFile:
             self._start()
 
     def _borrow(self) -> sqlite3.Connection:
-        identity = file_identity(self.path)
+        self._opener.check()
         with self._lock:
-            if self._identity is not None and identity != self._identity:
-                while self._readers:
-                    self._readers.pop().close()
-                self._identity = self._log_id = None
-                raise replaced(self.url)
             if self._readers:
                 return self._readers.pop()
-        connection = _open(self.url, self.path, self.timeout)
+        connection = self._opener.open()
         connection.execute("PRAGMA query_only = ON")
-        self._identity = file_identity(self.path)
         return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
@@ -153,26 +148,36 @@ class LogFile:
 
 
 class _Opener:
-    """What the writer opens its connection with; it knows nothing of the views."""
+    """Opens connections to one file and no other; it knows nothing of the views.
+
+    A file that is moved away or replaced is refused until it is back, or until `forget`: a new one
+    in its place would take what follows, and nobody would miss what came before.
+    """
 
     def __init__(self, url: str, path: Path, timeout: float) -> None:
         self.url, self.path, self.timeout = url, path, timeout
+        self._identity: tuple[int, int] | None = None
 
     def open(self) -> sqlite3.Connection:
         """Return a new connection."""
-        return _open(self.url, self.path, self.timeout)
+        self.check()
+        connection = _open(self.url, self.path, self.timeout)
+        if self._identity is None:
+            self._identity = file_identity(self.path)
+        return connection
+
+    def check(self) -> None:
+        """Raise where the file that was opened does not lie at its path."""
+        if self._identity is not None and file_identity(self.path) != self._identity:
+            raise replaced(self.url)
+
+    def forget(self) -> None:
+        """Take whatever file there is next time."""
+        self._identity = None
 
     def told(self) -> Any:
         """Turn SQLite's errors into ours."""
         return told(self.url, damaged=_DAMAGED, refused=_REFUSED)
-
-    def identity(self) -> tuple[int, int] | None:
-        """Return which file lies at the path now."""
-        return file_identity(self.path)
-
-    def replaced(self) -> StoreError:
-        """Return the error for another file at the path."""
-        return replaced(self.url)
 
 
 def path_of(url: str) -> Path:
@@ -192,7 +197,11 @@ def path_of(url: str) -> Path:
 
 def replaced(url: str) -> StoreError:
     """Return the error for a file that is another now."""
-    return StoreError(f"{url}: the file was removed or replaced; what it held is gone from here")
+    msg = (
+        f"{url}: the file was removed or replaced. Put it back, or close the log (restart the "
+        "service) to go on with what lies there"
+    )
+    return StoreError(msg)
 
 
 def _open(url: str, path: Path, timeout: float) -> sqlite3.Connection:

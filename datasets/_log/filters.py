@@ -17,6 +17,9 @@ MAX_DEPTH: Final = 8
 MAX_CONDITIONS: Final = 64
 """Conditions of one search."""
 
+MAX_VALUES: Final = 10_000
+"""Values in all lists of one search."""
+
 _LOGICAL: Final = ("AND", "OR", "NOT")
 _INDEXED: Final = {
     "interaction_id": "by_id",
@@ -69,6 +72,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._left = MAX_CONDITIONS
+        self._values_left = MAX_VALUES
 
     def tree(self, node: Any, depth: int, *, case_sensitive: bool) -> Condition | None:
         if not isinstance(node, Mapping):
@@ -145,6 +149,11 @@ class _Reader:
         self._left -= 1
         if self._left < 0:
             msg = f"filters: more than {MAX_CONDITIONS} conditions; use in with a list of values"
+            raise InvalidInputError(msg)
+        if isinstance(value, list | tuple):
+            self._values_left -= len(value)
+        if self._values_left < 0:
+            msg = f"filters: more than {MAX_VALUES:,} values in lists; search in parts"
             raise InvalidInputError(msg)
         field = field_of(name)
         if not isinstance(operator, str) or operator not in OPERATORS:

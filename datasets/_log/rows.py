@@ -11,7 +11,7 @@ import msgspec
 from ..interaction import Interaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
@@ -83,20 +83,18 @@ class PreparedRow(msgspec.Struct, frozen=True, gc=False):
 
     def interaction(self, recorded: Recorded) -> Interaction:
         """Return the record as the log answers it, given its receipt."""
+        return Interaction(**self.fields(recorded))
+
+    def fields(
+        self, recorded: Recorded, read: Callable[[str], Any] = msgspec.json.decode
+    ) -> dict[str, Any]:
+        """Return the fields of that record; what is kept as JSON goes through `read`."""
         occurred = self.occurred_at
         if occurred is not None:
             occurred = min(occurred, microseconds(recorded.timestamp))
-        duplicate = recorded.status == "deduplicated"
-        return make_interaction(
-            (
-                recorded.interaction_id,
-                self.retriever_id,
-                occurred,
-                microseconds(recorded.timestamp),
-                *self.values,
-            ),
-            deduplicated=duplicate,
-        )
+        now = microseconds(recorded.timestamp)
+        row = recorded.interaction_id, self.retriever_id, occurred, now, *self.values
+        return _fields(row, read, deduplicated=recorded.status == "deduplicated")
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
@@ -241,31 +239,36 @@ SELECTED: Final = ", ".join(
 """What `make_interaction` reads of interactions i and retrievers r."""
 
 
-def make_interaction(row: Sequence[Any], *, deduplicated: bool = False) -> Interaction:
+def make_interaction(row: Sequence[Any]) -> Interaction:
     """Return a record of the columns `SELECTED`."""
+    return Interaction(**_fields(row, msgspec.json.decode))
+
+
+def _fields(
+    row: Sequence[Any], read: Callable[[str], Any], *, deduplicated: bool = False
+) -> dict[str, Any]:
     interaction_id, retriever, occurred_at, timestamp, *values = row
     document, types, position, metadata, user, session, execution, *more = values
     snapshot, snapshot_is_text, score, size, channel, unknown = more
-    decode = msgspec.json.decode
-    return Interaction(
-        feature_id=document,
-        interaction_type=decode(types),
-        position=position,
-        metadata=None if metadata is None else decode(metadata),
-        user_id=user,
-        session_id=session,
-        execution_id=execution,
-        retriever_id=retriever or None,
-        query_snapshot=snapshot if snapshot_is_text or snapshot is None else decode(snapshot),
-        document_score=score,
-        result_set_size=size,
-        feature_uri=channel,
-        occurred_at=None if occurred_at is None else moment(occurred_at),
-        interaction_id=interaction_id,
-        deduplicated=deduplicated,
-        timestamp=moment(timestamp),
-        warning=_warning(channel, unknown, deduplicated=deduplicated),
-    )
+    return {
+        "feature_id": document,
+        "interaction_type": read(types),
+        "position": position,
+        "metadata": None if metadata is None else read(metadata),
+        "user_id": user,
+        "session_id": session,
+        "execution_id": execution,
+        "retriever_id": retriever or None,
+        "query_snapshot": snapshot if snapshot_is_text or snapshot is None else read(snapshot),
+        "document_score": score,
+        "result_set_size": size,
+        "feature_uri": channel,
+        "occurred_at": None if occurred_at is None else moment(occurred_at),
+        "interaction_id": interaction_id,
+        "deduplicated": deduplicated,
+        "timestamp": moment(timestamp),
+        "warning": _warning(channel, unknown, deduplicated=deduplicated),
+    }
 
 
 def _warning(channel: str | None, unknown: str | None, *, deduplicated: bool) -> str | None:

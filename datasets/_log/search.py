@@ -59,6 +59,11 @@ class LogView:
             return Condition("i.namespace = ?", (space,))
         return Condition("i.namespace = ? AND i.retriever = ?", (space, retriever))
 
+    def is_known(self) -> bool:
+        """Return whether the log was ever given a row of the view's namespace and retriever."""
+        with self.file.reading() as cursor:
+            return NOWHERE not in self.scope(cursor)
+
     def get(self, interaction_id: str) -> Interaction | None:
         """Return one record; None where the view has none of the id."""
         with self.file.reading() as cursor:

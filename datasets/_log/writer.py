@@ -39,12 +39,8 @@ class Opener(Protocol):
         """Turn SQLite's errors into ours."""
         ...
 
-    def identity(self) -> tuple[int, int] | None:
-        """Return which file lies at the path now."""
-        ...
-
-    def replaced(self) -> StoreError:
-        """Return the error for another file at the path."""
+    def check(self) -> None:
+        """Raise where the file that was opened does not lie at its path."""
         ...
 
 
@@ -74,7 +70,6 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
         self._scopes: Scopes = {}
         self.callbacks: list[Callable[[], object]] = []
 
@@ -214,10 +209,7 @@ class Writer:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._opener.open()
-            self._identity = self._opener.identity()
-        elif self._opener.identity() != self._identity:
-            self._disconnect()
-            raise self._opener.replaced()
+        self._opener.check()
         return self._connection
 
     def _disconnect(self) -> None:

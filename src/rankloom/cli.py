@@ -117,7 +117,7 @@ def _refuse(message: str) -> int:
 
 def _usage(error: Exception) -> str:
     """Return the message of a wrong command line, and where to read on."""
-    message = getattr(error, "format_message", lambda: str(error))()
+    message = getattr(error, "format_message", lambda: str(error))() or "expected a command"
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "rankloom"
     return f"{message.rstrip('.')}. Try `{path} --help`"

@@ -158,8 +158,10 @@ def test_unknown_times_are_counted():
     assert (report.without_time, report.rows_used) == (1, 2)
 
 
-def test_infinite_scores_are_missing_and_counted():
-    scores = np.array([[np.inf, 0.5], [0.25, -np.inf]])
+@pytest.mark.parametrize("huge", [np.inf, 1e308, 1.1e6])
+def test_huge_scores_are_missing_and_counted(huge):
+    """Their squares would overflow the sums, which nothing could mend afterwards."""
+    scores = np.array([[huge, 0.5], [0.25, -huge]])
     columns = make_columns(
         2,
         scores=scores,

@@ -143,9 +143,9 @@ def test_everything_left_out_is_counted_under_its_reason(by):
         assert {other for other in rows if getattr(report, other)} == {name}
 
 
-def test_scores_that_are_no_numbers_are_missing_and_counted():
-    nan = float("nan")
-    scores = {"text": {"score": nan}, "image": {"score": 0.5}}
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e308, -1.1e6, 10**400, True])
+def test_scores_that_are_no_usable_numbers_are_missing_and_counted(bad):
+    scores = {"text": {"score": bad}, "image": {"score": 0.5}}
     evidence = Evidence(["text", "image"])
     report = evidence.observe(row(metadata={"features": scores}), now=NOON)
     assert report.bad_scores == 1

@@ -201,21 +201,33 @@ def test_a_log_that_cannot_be_written_is_told(log):
 
 
 @pytest.mark.parametrize("replaced", [True, False])
-def test_a_file_that_was_taken_away_is_told_once_and_a_new_one_made(log, path, replaced):
+def test_a_file_that_was_taken_away_is_refused_until_it_is_back(log, path, replaced):
+    """Nothing is written into another file in its place, unless the log is closed and reopened."""
     log.record(row(0))
     log.get("x")
-    log_id = log.log_id
-    for file in path.parent.iterdir():
-        file.unlink()
+    log_id, away = log.log_id, path.parent / "away"
+    away.mkdir()
+    files = list(path.parent.glob("log.db*"))
+    for file in files:
+        file.rename(away / file.name)
     if replaced:
         with InteractionLog(log.url) as other:
             other.record(row(5))
-    for use in (lambda: log.record(row(1)), lambda: log.get("x")):
+    for use in 2 * (lambda: log.record(row(1)), lambda: log.get("x"), log.within("b").find):
         with pytest.raises(StoreError, match="removed or replaced"):
             use()
+    assert path.exists() is replaced
+    for file in files:
+        (away / file.name).rename(file)
     log.record(row(2))
-    assert len(ids(log)) == (2 if replaced else 1)
+    assert len(ids(log)) == 2
+    for file in files:
+        file.unlink(missing_ok=True)
+    with pytest.raises(StoreError, match="removed or replaced"):
+        log.record(row(3))
     log.close()
+    log.record(row(4))
+    assert len(ids(log)) == 1
     assert log.log_id != log_id
 
 

@@ -1,6 +1,8 @@
 """Who may do what: every route with every role, other tenants' ids, and tokens that come and go."""
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -202,6 +204,26 @@ def test_a_line_is_added_whole_behind_one_that_was_left_open(tmp_path):
     path.write_bytes(path.read_bytes().rstrip())
     second = add_token(path, "shop", "admin")
     assert all(Tokens(path).caller(token) for token in (first, second))
+
+
+def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path):
+    """Half a line would keep the service from starting, and the token would be worth nothing."""
+    path = tmp_path / "tokens"
+    add_token(path, "shop", "read")
+    before = path.read_bytes()
+    code = (
+        "import resource, sys\n"
+        "from rankloom._service.tokens import add_token\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({len(before) + 20},))\n"
+        "try:\n    print(add_token(sys.argv[1], 'shop', 'admin'))\n"
+        "except Exception as error:\n    print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("StoreError")
+    assert "no token was made" in done.stdout
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("namespace", ["", "a b", "a\nb", "x" * 129, "ü"])

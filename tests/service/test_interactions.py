@@ -340,3 +340,23 @@ def test_a_cursor_of_another_tenant_is_refused(client, stranger):
             each.post({**CLICK, "feature_id": f"d{i}"})
     cursor = client.post({}, at("list?limit=1")).json()["pagination"]["next_cursor"]
     assert stranger.post({}, at(f"list?limit=1&cursor={cursor}")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"é\u2028": [1e300, -0.0, 2**63, None, {"deep": "\\u0000\n"}]}},
+        {"metadata": {}, "query_snapshot": []},
+        {"query_snapshot": '{"text": "not to be read"}'},
+        {"query_snapshot": {"text": "two  blanks", "1": 1.0}},
+        {"interaction_type": ["view", "click", "view"], "feature_id": 17},
+        {"unknown": 1, "feature_uri": None},
+        {"occurred_at": "2026-01-02T03:04:05.678901+02:00"},
+        {"occurred_at": "2999-01-01T00:00:00Z"},
+    ],
+)
+def test_the_answer_to_a_new_record_is_the_stored_record_byte_for_byte(client, change):
+    answer = client.post({**CLICK, **change})
+    assert answer.status_code == 200
+    stored = client.get(f"{INTERACTIONS}/{answer.json()['interaction_id']}")
+    assert stored.content == answer.content

@@ -2,7 +2,10 @@
 
 import concurrent.futures
 import sqlite3
+import threading
 
+from rankloom import InteractionLog
+from rankloom._service.learning import LearningRetriever
 from rankloom._service.limits import LiveEvents
 
 INTERACTIONS = "/v1/retrievers/interactions"
@@ -40,6 +43,50 @@ def test_a_full_queue_is_503_and_every_acknowledged_row_is_there(serve_with, mon
     created = sum(answer.json().get("created", 0) for answer in answers)
     page = client.post({}, f"{INTERACTIONS}/list?limit=1&include_total=true").json()
     assert page["pagination"]["total"] == created
+
+
+def test_long_searches_keep_nobody_else_from_reading(serve_with, monkeypatch):
+    """However many searches take their time, a record is read meanwhile."""
+    client = serve_with()
+    stored = client.post(CLICK).json()["interaction_id"]
+    find, begun, ended = InteractionLog.find, threading.Semaphore(0), threading.Event()
+
+    def long_find(*arguments, **options):
+        begun.release()
+        assert ended.wait(60)
+        return find(*arguments, **options)
+
+    monkeypatch.setattr(InteractionLog, "find", long_find)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        try:
+            searches = [pool.submit(client.post, {}, f"{INTERACTIONS}/list") for _ in range(8)]
+            assert begun.acquire(timeout=30)
+            assert client.get(f"{INTERACTIONS}/{stored}", timeout=10).status_code == 200
+        finally:
+            ended.set()
+    assert [each.result().status_code for each in searches] == [200] * 8
+
+
+def test_what_is_stored_is_acknowledged_whatever_becomes_of_its_session(
+    serve_with, monkeypatch, caplog
+):
+    """The log tells that something went wrong, and nothing of what was sent."""
+    client = serve_with()
+    fusion = "/v1/retrievers/r/learned-fusion"
+    assert client.post({"feature_uris": ["text"]}, f"{fusion}/enable").status_code == 200
+
+    def observe(_retriever, interaction):
+        raise ZeroDivisionError(interaction.user_id)
+
+    monkeypatch.setattr(LearningRetriever, "observe", observe)
+    row = {**CLICK, "retriever_id": "r", "session_id": "s", "user_id": "u-secret"}
+    for own in ({"execution_id": "e"}, {"query_snapshot": "q"}):
+        answer = client.post({**row, **own})
+        assert answer.status_code == 200
+        stored = answer.json()["interaction_id"]
+        assert client.get(f"{INTERACTIONS}/{stored}").status_code == 200
+    assert caplog.text.count("ZeroDivisionError") == 2
+    assert "u-secret" not in caplog.text
 
 
 def test_a_user_who_sends_too_many_live_events_is_429(serve_with):

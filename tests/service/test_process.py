@@ -243,12 +243,21 @@ def foreign(folder):
         (lambda _: {}, ("--ranker", "a"), "NAME=DIR"),
         (lambda _: {}, ("--ranker", "a=/no/such/folder"), "folder"),
         (lambda _: {}, ("--host", "256.0.0.1"), "--host"),
+        (lambda _: {}, ("--host", "x" * 300), "--host"),
         (lambda _: {}, ("--retention-days", "0"), "retention_days"),
+        (lambda _: {}, ("--retention-days", "inf"), "retention_days"),
     ],
 )
 def test_what_keeps_it_from_starting_is_said_in_one_line(tmp_path, capsys, change, options, said):
     add_token(tmp_path / "tokens", "shop", "read")
     assert said in refused(tmp_path, capsys, *options, **change(tmp_path))
+
+
+def test_a_group_without_its_command_is_said(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["token"])
+    assert ended.value.code == 2
+    assert "error: expected a command. Try `rankloom token --help`" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_said(service, tmp_path, capsys):

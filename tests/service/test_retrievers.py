@@ -4,15 +4,17 @@ import datetime as dt
 import logging
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from rankloom import InteractionLog
-from rankloom._service import learning
+from rankloom._service import learning, retriever_settings
 from rankloom._service import retrievers as registry
-from rankloom._service.retriever_settings import Key, SettingsTable
+from rankloom._service.retriever_settings import Key, RetrieverSettings, SettingsTable
 from rankloom._service.retrievers import Retrievers
 from rankloom.bandit import Evidence, open_store
 from rankloom.errors import IntegrityError, InvalidInputError
@@ -147,7 +149,7 @@ def test_namespaces_and_retrievers_share_nothing(log, state):
         assert retrievers.lag == 0
 
 
-def test_known_are_those_that_were_enabled_or_have_rows(log, state):
+def test_known_are_those_that_were_enabled_or_were_logged(log, state):
     log.within("a", "logged").record(row(1))
     with running(log, state) as retrievers:
         retrievers.enable("a", "enabled", feature_uris=ARMS)
@@ -258,9 +260,8 @@ def test_a_kill_while_settings_change_leaves_no_mixture(log, state, killed):
         wait(lambda: caught_up(retriever))
         retrievers.opt_out("default", "r", "u1")
         settings = retriever.settings
-    table = SettingsTable(log.url)
     changed = type(settings)(feature_uris=ARMS, segment_by=("country",), generation=1)
-    table.write(Key("default", "r"), changed)
+    SettingsTable(log).change(Key("default", "r"), lambda _: changed)
     if killed == "after the clearing":
         with open_store(state, retriever_id="r") as store:
             store.clear(keep_wishes=True)
@@ -405,6 +406,58 @@ def test_errors_are_logged_and_retried_and_kill_no_thread(log, tmp_path, caplog)
         (tmp_path / "absent").mkdir()
         wait(lambda: caught_up(retriever))
         assert_learnt(retriever, log)
+
+
+def test_a_retriever_that_cannot_learn_keeps_no_other_from_it(log, state, monkeypatch, caplog):
+    """Whatever goes wrong with one; the log tells where it was, and nothing that was sent."""
+    for name in ("bad", "good"):
+        log.within("default", name).record_batch(past(30))
+    healthy = learning.LearningRetriever.learn
+
+    def learn(retriever, *, limit=None):
+        if retriever.key.retriever_id == "bad":
+            msg = "what was sent"
+            raise ZeroDivisionError(msg)
+        return healthy(retriever, limit=limit)
+
+    monkeypatch.setattr(learning.LearningRetriever, "learn", learn)
+    with (
+        caplog.at_level(logging.WARNING, logger="rankloom.service"),
+        running(log, state) as retrievers,
+    ):
+        retrievers.enable("default", "bad", feature_uris=ARMS)
+        good = retrievers.enable("default", "good", feature_uris=ARMS)
+        wait(lambda: caught_up(good))
+        wait(lambda: "ZeroDivisionError" in caplog.text)
+    assert "what was sent" not in caplog.text
+
+
+def test_settings_that_are_changed_at_once_are_changed_one_after_the_other(log):
+    """Two processes that send a state to another generation each send it to one of its own."""
+    key = Key("default", "r")
+
+    def next_generation(before):
+        return structs.replace(before, generation=before.generation + 1)
+
+    SettingsTable(log).change(key, lambda _: RetrieverSettings(feature_uris=ARMS))
+    with InteractionLog(log.url) as other, ThreadPoolExecutor(4) as pool:
+        tables = [SettingsTable(log), SettingsTable(other)]
+        made = pool.map(lambda n: tables[n % 2].change(key, next_generation), range(60))
+        assert sorted(each.generation for each in made) == list(range(1, 61))
+
+
+def test_the_retrievers_of_a_namespace_are_bounded(log, state, monkeypatch):
+    """One tenant cannot fill the memory, and takes no room from another."""
+    monkeypatch.setattr(retriever_settings, "MOST_RETRIEVERS", 2)
+    retrievers = Retrievers(log, state)
+    for name in ("a", "b"):
+        retrievers.enable("shop", name, feature_uris=ARMS)
+    with pytest.raises(InvalidInputError, match="at most 2 retrievers"):
+        retrievers.enable("shop", "c", feature_uris=ARMS)
+    assert retrievers.get("shop", "c") is None
+    assert retrievers.enable("shop", "a", feature_uris=("text",)).settings.generation == 0
+    assert retrievers.enable("other", "a", feature_uris=ARMS)
+    retrievers.stop()
 
 
 def test_pauses_grow_up_to_a_minute():

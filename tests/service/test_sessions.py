@@ -1,6 +1,7 @@
 """A session's interactions move its own weights before they are answered; backfills do not."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -78,3 +79,25 @@ def test_an_undeclared_channel_is_kept_and_makes_no_arm(learnt):
     assert answer.status_code == 200
     assert learnt.get(f"{INTERACTIONS}/{answer.json()['interaction_id']}").status_code == 200
     assert set(weights(learnt, "mine")["weights"]) == {"text", "image"}
+
+
+def test_an_event_waits_for_the_bandit_that_learns_and_nobody_else_does(serve_with):
+    client = serve_with()
+    client.post({"feature_uris": ["text", "image"]}, f"{BASE}/enable")
+    for _ in range(200):
+        if client.service.retrievers.get("shop", "r").stats().lag == 0:
+            break
+        time.sleep(0.05)
+    row = event("click", "image", "x", session_id="mine")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        client.service.retrievers.get("shop", "r").unless_learning() as free,
+    ):
+        assert free
+        answer = pool.submit(client.post, row)
+        while not client.service.log.last_row:
+            time.sleep(0.01)
+        assert client.get("/healthz").status_code == 200
+        assert client.service.limits.requests == 1, "answered before its session has moved"
+        assert not answer.done()
+    assert answer.result(30).status_code == 200

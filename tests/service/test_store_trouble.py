@@ -293,16 +293,26 @@ def test_a_log_that_is_damaged_while_it_runs(shop, open_shop):
 
 
 def test_a_log_that_was_taken_away(shop):
-    """Told once with 503, then a new log is begun; every acknowledged row is in one of the two."""
+    """Refused with 503, and not ready, until it is back; no other is begun in its place."""
     assert shop.post_batch(100).status_code == 200
-    for path in shop.folder.glob("log.db*"):
-        path.rename(path.with_name(path.name.replace("log.db", "away.db")))
-    assert shop.post().status_code == 503
-    assert [shop.post().status_code for _ in range(3)] == [200] * 3
-    shop.stop()
-    new = shop.stored()
-    assert len(new) == 3
-    assert new | shop.stored("away.db") == shop.acknowledged
+    shop.enable()
+    files = list(shop.folder.glob("log.db*"))
+    for path in files:
+        path.rename(shop.folder / path.name.replace("log.db", "away.db"))
+    assert [shop.post().status_code for _ in range(3)] == [503] * 3
+    assert shop.client.post({}, f"{INTERACTIONS}/list").status_code == 503
+    assert shop.client.post({"feature_uris": ARMS}, f"{FUSION}/enable").status_code == 503
+    time.sleep(2.5)  # the settings of the retrievers are looked at every second
+    assert shop.client.get("/readyz").status_code == 503
+    metrics = shop.client.get("/metrics", role="metrics")
+    assert metrics.status_code == 200
+    assert "rankloom_follower_lag_rows" in metrics.text
+    assert not list(shop.folder.glob("log.db*"))
+    for path in files:
+        (shop.folder / path.name.replace("log.db", "away.db")).rename(path)
+    assert shop.post().status_code == 200
+    assert shop.learns()
+    shop.check()
 
 
 @pytest.mark.parametrize("trouble", ["damaged", "a folder"])

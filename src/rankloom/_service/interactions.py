@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from ..datasets._log.rows import VALUE_COLUMNS, RowFault
-from ..errors import RankloomError
 from .access_log import logger
 from .endpoint import Call, Endpoint, Parameter, Refusal, Role
 from .faults import unprocessable
@@ -22,11 +21,10 @@ from .schemas import (
     InteractionResponse,
     NewInteraction,
 )
-from .stored import response
+from .stored import recorded_response, response
 
 if TYPE_CHECKING:
     from ..datasets._log.rows import PreparedRow, Recorded
-    from ..datasets.interaction import Interaction
     from ..datasets.log import InteractionLog
 
 BATCH_BYTES: Final = 8_000_000
@@ -58,10 +56,9 @@ async def create_interaction(call: Call) -> InteractionResponse:
     call.service.metrics.rows(recorded.status)
     if recorded.status == "existing":
         return await _stored(call, str(recorded.interaction_id))
-    interaction = row.interaction(recorded)
     if recorded.status == "created" and row.live and row.values[_SESSION] is not None:
-        await _observe(call, interaction)
-    return response(interaction)
+        await _observe(call, row, recorded)
+    return recorded_response(row, recorded)
 
 
 async def create_interactions(call: Call) -> BatchResponse:
@@ -125,15 +122,24 @@ async def _stored(call: Call, interaction_id: str) -> InteractionResponse:
     return response(found)
 
 
-async def _observe(call: Call, interaction: Interaction) -> None:
+async def _observe(call: Call, row: PreparedRow, recorded: Recorded) -> None:
     """Let the session's weights move; what is committed is acknowledged whatever happens here."""
-    retrievers, namespace = call.service.retrievers, call.caller.namespace
-    if retrievers.get(namespace, interaction.retriever_id or "") is None:
+    retrievers, namespace = call.service.retrievers, row.namespace
+    retriever = retrievers.get(namespace, row.retriever_id)
+    if retriever is None:
         return
+    interaction = row.interaction(recorded)
     try:
+        # Without an execution the log may have to be looked at.
+        if row.execution_id is not None:
+            with retriever.unless_learning() as free:
+                if free:
+                    retrievers.observe(namespace, interaction)
+                    return
         await call.service.in_thread(retrievers.observe, namespace, interaction)
-    except RankloomError as error:
-        logger.warning("request %s: not observed, will be followed: %s", call.request_id, error)
+    except Exception as error:  # noqa: BLE001 - and no message: it may quote what was sent
+        told = type(error).__name__
+        logger.warning("request %s: not observed, will be followed: %s", call.request_id, told)
 
 
 def _batch_response(call: Call, outcomes: list[Recorded | RowFault]) -> BatchResponse:

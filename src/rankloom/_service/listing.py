@@ -103,15 +103,16 @@ async def list_interactions(call: Call) -> InteractionPage:
     offset = _offset(call, size, cursor)
     sort = body.sort or Sort(field="timestamp")
     log = call.service.view(call.caller.namespace)
-    found = await call.service.in_thread(
-        log.find,
-        _filters(body),
-        sort=(sort.field, sort.direction or "desc"),
-        cursor=cursor,
-        offset=offset,
-        limit=size,
-        include_total=call.query["include_total"],
-    )
+    async with call.service.searching:
+        found = await call.service.in_thread(
+            log.find,
+            _filters(body),
+            sort=(sort.field, sort.direction or "desc"),
+            cursor=cursor,
+            offset=offset,
+            limit=size,
+            include_total=call.query["include_total"],
+        )
     cut = found.next_cursor is not None and len(found.items) < size
     numbered = next((name for name in ("page", "offset") if call.query[name] is not None), None)
     if cut and numbered is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import (
@@ -12,6 +13,8 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+
+from ..errors import RankloomError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +70,15 @@ class Metrics:
         counter.inc(number)
 
     def watch(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """Show what a function returns at the time of asking."""
-        Gauge(name, description, registry=self.registry).set_function(lambda: float(read()))
+        """Show what a function returns at the time of asking; NaN where its store is in trouble."""
+
+        def value() -> float:
+            try:
+                return float(read())
+            except RankloomError:
+                return math.nan
+
+        Gauge(name, description, registry=self.registry).set_function(value)
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

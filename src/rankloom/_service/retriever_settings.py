@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from .._sqlite import told
 from ..bandit._policy import Policy
 from ..bandit.estimation import Kind  # noqa: TC001 - msgspec reads annotations at run time
-from ..errors import IntegrityError
+from ..errors import IntegrityError, InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import sqlite3
+    from collections.abc import Callable
+
+    from ..datasets.log import InteractionLog
+
+MOST_RETRIEVERS: Final = 1_000
+"""Most retrievers of one namespace: each is followed, and held in memory."""
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS fusion_retrievers (
@@ -99,23 +101,20 @@ def _bandit(settings: RetrieverSettings) -> tuple[object, ...]:
     return s.feature_uris, s.segment_by, s.posterior, s.half_life
 
 
+Changed = TypeVar("Changed", bound=RetrieverSettings | None)
+
+
 class SettingsTable:
     """The settings of all retrievers, in a table of the log's file; safe to use from threads.
 
     Parameters
     ----------
-    url : str
-        Of the log: ``sqlite:///path``.
-    timeout : float
-        Seconds to wait for other writers.
+    log : InteractionLog
     """
 
-    def __init__(self, url: str, timeout: float = 30.0) -> None:
-        self._url, self._timeout = url, timeout
-        self._path = url.removeprefix("sqlite:///")
-        self._lock = threading.Lock()
-        with self._connected() as connection:
-            connection.execute(_TABLE)
+    def __init__(self, log: InteractionLog) -> None:
+        self._file = log._file  # noqa: SLF001 - our own
+        self._file.writer.run(_make_table)
 
     def read(self) -> dict[Key, RetrieverSettings]:
         """Return all settings.
@@ -127,34 +126,56 @@ class SettingsTable:
         IntegrityError
             If it is damaged.
         """
-        with self._connected() as connection:
-            rows = connection.execute("SELECT * FROM fusion_retrievers").fetchall()
+        with self._file.reading() as cursor:
+            rows = cursor.execute("SELECT * FROM fusion_retrievers").fetchall()
         return {Key(namespace, name): self._decoded(text) for namespace, name, text in rows}
 
-    def write(self, key: Key, settings: RetrieverSettings) -> None:
-        """Keep settings; they are on disk when this returns."""
-        text = msgspec.json.encode(settings).decode()
-        with self._connected() as connection:
-            connection.execute(
+    def change(self, key: Key, changed: Callable[[RetrieverSettings | None], Changed]) -> Changed:
+        """Keep what becomes of a retriever's settings, in one transaction; None changes nothing.
+
+        They are on disk when this returns. No other process changes them in between.
+
+        Raises
+        ------
+        InvalidInputError
+            If the namespace has too many retrievers.
+        StoreError
+            If the file cannot be written.
+        """
+
+        def step(cursor: sqlite3.Cursor) -> Changed:
+            found = cursor.execute(
+                "SELECT settings FROM fusion_retrievers WHERE namespace = ? AND retriever_id = ?",
+                key,
+            ).fetchone()
+            settings = changed(None if found is None else self._decoded(found[0]))
+            if settings is None:
+                return settings
+            if found is None:
+                _check_room(cursor, key.namespace)
+            cursor.execute(
                 "INSERT INTO fusion_retrievers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "settings = excluded.settings",
-                (*key, text),
+                (*key, msgspec.json.encode(settings).decode()),
             )
+            return settings
+
+        return self._file.writer.run(step)
 
     def _decoded(self, text: str) -> RetrieverSettings:
         try:
             return msgspec.json.decode(text, type=RetrieverSettings)
         except msgspec.DecodeError as error:
-            msg = f"{self._url}: settings of a retriever are damaged: {error}. Enable it again"
+            msg = f"{self._file.url}: settings of a retriever are damaged: {error}. Enable it again"
             raise IntegrityError(msg) from error
 
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one statement: settings change too seldom to keep it open."""
-        mended = "restore a copy of the file"
-        refused = "the settings of the retrievers cannot be read or written"
-        with self._lock, told(self._url, damaged=mended, refused=refused):
-            connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None)
-            with closing(connection):
-                connection.execute("PRAGMA synchronous = FULL")
-                yield connection
+
+def _make_table(cursor: sqlite3.Cursor) -> None:
+    cursor.execute(_TABLE)
+
+
+def _check_room(cursor: sqlite3.Cursor, namespace: str) -> None:
+    query = "SELECT count(*) FROM fusion_retrievers WHERE namespace = ?"
+    if cursor.execute(query, (namespace,)).fetchone()[0] >= MOST_RETRIEVERS:
+        msg = f"retriever_id: expected at most {MOST_RETRIEVERS:,} retrievers of a namespace"
+        raise InvalidInputError(msg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+import traceback
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -63,7 +64,7 @@ class Retrievers:
     ) -> None:
         self._log, self._url, self._retention = log, state_url, retention_days
         log.check()
-        self._table = SettingsTable(log.url)
+        self._table = SettingsTable(log)
         self._lock = threading.RLock()
         self._retrievers: dict[Key, LearningRetriever] = {}
         self._pauses: dict[Key, _Pause] = {}
@@ -104,10 +105,11 @@ class Retrievers:
         return self._retrievers.get(Key(namespace, retriever_id))
 
     def is_known(self, namespace: str, retriever_id: str) -> bool:
-        """Return whether a retriever was enabled once or has rows in the log."""
+        """Return whether a retriever was enabled once or the log was given rows of it."""
         if self.get(namespace, retriever_id) is not None:
             return True
-        return bool(self._log.within(namespace, retriever_id).find(limit=1).items)
+        # Looking for a row would walk through all of the namespace where there is none.
+        return self._log.within(namespace, retriever_id)._view.is_known()  # noqa: SLF001 - our own
 
     def observe(self, namespace: str, interaction: Interaction) -> bool:
         """Let a recorded interaction move its session's weights at once.
@@ -147,16 +149,19 @@ class Retrievers:
             "posterior": posterior,
             "enabled": True,
         }
-        with self._lock:
-            before = self._settings(Key(namespace, retriever_id))
+
+        def changed(before: RetrieverSettings | None) -> RetrieverSettings:
             if before is None:
-                settings = RetrieverSettings(**given)
-            else:
-                settings = msgspec.structs.replace(before, **given)
-                if settings.needs_relearning_after(before):
-                    generation = before.generation + 1
-                    settings = msgspec.structs.replace(settings, generation=generation)
-            return self._change(Key(namespace, retriever_id), settings)
+                return RetrieverSettings(**given)
+            settings = msgspec.structs.replace(before, **given)
+            if settings.needs_relearning_after(before):
+                generation = before.generation + 1
+                settings = msgspec.structs.replace(settings, generation=generation)
+            return settings
+
+        key = Key(namespace, retriever_id)
+        with self._lock:
+            return self._adopt(key, self._table.change(key, changed))
 
     def disable(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
         """Serve equal weights and learn nothing until the next `enable`; None if never enabled."""
@@ -217,21 +222,17 @@ class Retrievers:
             raise InvalidInputError(msg)
         return found
 
-    def _settings(self, key: Key) -> RetrieverSettings | None:
-        """Return what is kept; another process may have changed it."""
-        return self._table.read().get(key)
-
-    def _with(self, key: Key, **changed: Any) -> LearningRetriever | None:
-        with self._lock:
-            before = self._settings(key)
+    def _with(self, key: Key, **given: Any) -> LearningRetriever | None:
+        def changed(before: RetrieverSettings | None) -> RetrieverSettings | None:
             if before is None:
                 return None
-            return self._change(key, msgspec.structs.replace(before, **changed))
+            settings = msgspec.structs.replace(before, **given)
+            settings.policy(key)
+            return settings
 
-    def _change(self, key: Key, settings: RetrieverSettings) -> LearningRetriever:
-        settings.policy(key)
-        self._table.write(key, settings)
-        return self._adopt(key, settings)
+        with self._lock:
+            settings = self._table.change(key, changed)
+            return None if settings is None else self._adopt(key, settings)
 
     def _adopt(self, key: Key, settings: RetrieverSettings) -> LearningRetriever:
         """Serve and learn by settings from now on."""
@@ -251,10 +252,11 @@ class Retrievers:
 
     def _load(self) -> None:
         """Take in settings that another process, or an earlier one, has written."""
-        for key, settings in self._table.read().items():
-            known = self._retrievers.get(key)
-            if known is None or known.settings != settings:
-                self._adopt(key, settings)
+        with self._lock:  # what is read must not be older than what is adopted meanwhile
+            for key, settings in self._table.read().items():
+                known = self._retrievers.get(key)
+                if known is None or known.settings != settings:
+                    self._adopt(key, settings)
 
     def _committed(self, *_: object) -> None:
         self._wake.set()
@@ -266,9 +268,11 @@ class Retrievers:
             started = monotonic()
             try:
                 self._round()
-            except Exception:
+            except Exception as error:  # noqa: BLE001
                 # Whatever it is, the next round may do better, and without a thread none would.
-                logger.exception("the retrievers could not be looked after; trying again")
+                logger.error(  # noqa: TRY400 - as `_told` says
+                    "the retrievers could not be looked after; trying again: %s", _told(error)
+                )
                 self._stopping.wait(WAKE_EVERY)
             self._stopping.wait(max(REST, monotonic() - started))
 
@@ -290,9 +294,10 @@ class Retrievers:
         try:
             if retriever.learn(limit=ROWS_AT_ONCE) >= ROWS_AT_ONCE:
                 self._wake.set()
-        except RankloomError as error:
+        except Exception as error:  # noqa: BLE001 - the others have to learn all the same
             pause = self._pauses[key] = _Pause.after(self._pauses.get(key))
-            logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, error)
+            told = _told(error)
+            logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, told)
         else:
             self._pauses.pop(key, None)
 
@@ -301,12 +306,19 @@ class Retrievers:
             try:
                 retriever.refresh()
                 retriever.compact(now)
-            except RankloomError as error:  # rows of the others have to go all the same
-                logger.warning("old evidence of a retriever cannot be closed: %s", error)
+            except Exception as error:  # noqa: BLE001 - rows of the others have to go all the same
+                logger.warning("old evidence of a retriever cannot be closed: %s", _told(error))
         if self._retention is not None:
             for namespace in self._log.namespaces():
                 expired = self._log.within(namespace)
                 expired.expire(now - dt.timedelta(days=self._retention))
+
+
+def _told(error: Exception) -> str:
+    """Return what the log may hold of an error: ours in one line, of others only where it was."""
+    if isinstance(error, RankloomError):
+        return str(error)
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
 
 
 class _Pause:

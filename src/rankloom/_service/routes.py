@@ -14,9 +14,9 @@ from .guard import Guard
 from .openapi import openapi_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from .state import Service
 
@@ -41,19 +41,28 @@ def application(service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> 
             await service.in_thread(lambda: None)  # what is in the pool comes first
             service.close()
 
-    router = Router(
-        _routes(service, endpoints), redirect_slashes=False, default=_unknown, lifespan=lifespan
-    )
-    return Guard(router, service)
-
-
-def _routes(service: Service, endpoints: Sequence[Endpoint]) -> list[Route]:
-    """Return one route a path; fixed paths first, for a parameter would match them, too."""
     by_path: dict[str, list[Endpoint]] = {}
     for each in endpoints:
         by_path.setdefault(each.path, []).append(each)
     paths = sorted(by_path, key=lambda path: path.count("{"))
-    return [Route(path, Entrance(by_path[path], service)) for path in paths]
+    entrances = {path: Entrance(by_path[path], service) for path in paths}
+    routes = [Route(path, entrances[path]) for path in paths if "{" in path]
+    router = Router(routes, redirect_slashes=False, default=_unknown, lifespan=lifespan)
+    return Guard(_Paths(entrances, router), service)
+
+
+class _Paths:
+    """Fixed paths first, for a parameter would match them, too, and at a price."""
+
+    def __init__(self, entrances: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._fixed = {path: each for path, each in entrances.items() if "{" not in path}
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._fixed.get(scope["path"]) if scope["type"] == "http" else None
+        if app is not None:
+            scope["path_params"] = {}
+        await (app or self._others)(scope, receive, send)
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:

@@ -84,7 +84,7 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # of a name that no host can have
         msg = f"--host, --port: cannot listen on {host!r}, port {port}: {error}"
         raise InvalidInputError(msg) from error
     try:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_DAYS: Final = 36_500
 _POSITIVE: Final = (
     "retention_days",
     "live_events_per_minute",
@@ -85,6 +86,9 @@ class ServiceSettings:
             if value is not None and not value > 0:
                 msg = f"{name}: expected a number above 0, got {value!r}"
                 raise InvalidInputError(msg)
+        if self.retention_days is not None and self.retention_days > _MOST_DAYS:
+            msg = f"retention_days: expected at most {_MOST_DAYS:,}, got {self.retention_days:g}"
+            raise InvalidInputError(msg)
         for name in self.rankers:
             if not _NAME.fullmatch(name):
                 msg = (

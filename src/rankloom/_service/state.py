@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..errors import RankloomError
+from .commits import Commits
 from .deadlines import Deadlines
 from .limits import Limits
 from .metrics import Metrics
@@ -31,6 +32,9 @@ LOOK_SECONDS: Final = 5.0
 REACH_SECONDS: Final = 5.0
 READERS: Final = 4
 """Threads that read for requests; the event loop itself never waits for a disk."""
+
+SEARCHERS: Final = 2
+"""Searches at once: one may take seconds, and must leave a thread to requests that take none."""
 
 
 class Service:
@@ -64,6 +68,8 @@ class Service:
         self.limits = Limits(settings)
         self.metrics = Metrics()
         self.deadlines = Deadlines()
+        self._commits = Commits()
+        self.searching = asyncio.Semaphore(SEARCHERS)
         self._views: dict[str, InteractionLog] = {}
         self._looking, self._looked = asyncio.Lock(), -READY_SECONDS
         self._reasons: list[str] = []
@@ -98,7 +104,7 @@ class Service:
 
     async def committed(self, future: Future[T]) -> T:
         """Wait until the log's writer has committed; it goes on where the waiting is given up."""
-        return await asyncio.wrap_future(future)
+        return await self._commits.done(future)
 
     async def unready(self) -> list[str]:
         """Return why the service cannot work, looked at once a second at most.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from .schemas import InteractionResponse
 
 if TYPE_CHECKING:
+    from ..datasets._log.rows import PreparedRow, Recorded
     from ..datasets.interaction import Interaction
 
 _FIELDS: Final = InteractionResponse.__struct_fields__
@@ -23,3 +26,8 @@ def response(interaction: Interaction) -> InteractionResponse:
     False
     """
     return InteractionResponse(**{name: getattr(interaction, name) for name in _FIELDS})
+
+
+def recorded_response(row: PreparedRow, recorded: Recorded) -> InteractionResponse:
+    """Return the answer for a row that has just been recorded; its JSON goes out as it is kept."""
+    return InteractionResponse(**row.fields(recorded, msgspec.Raw))

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..errors import InvalidInputError, UnreadableSourceError
+from ..errors import InvalidInputError, StoreError, UnreadableSourceError
 from .endpoint import Caller, Role
 
 if TYPE_CHECKING:
@@ -99,6 +99,13 @@ def add_token(path: str | Path, namespace: str, role: Role | str) -> str:
         1 to 128 letters, digits, ``.``, ``_``, ``:`` or ``-``.
     role : {"ingest", "read", "admin", "metrics"}
 
+    Raises
+    ------
+    InvalidInputError
+        If namespace or role is wrong.
+    StoreError
+        If the file cannot be written; it is as it was then.
+
     Examples
     --------
     >>> import tempfile
@@ -117,7 +124,11 @@ def add_token(path: str | Path, namespace: str, role: Role | str) -> str:
         raise InvalidInputError(msg)
     token = PREFIX + secrets.token_urlsafe(32)
     line = b"%b %b %b\n" % (digest_of(token), namespace.encode(), Role(role).encode())
-    _append(Path(path), line)
+    try:
+        _append(Path(path), line)
+    except OSError as error:
+        msg = f"token file {str(path)!r} cannot be written: {error.strerror}; no token was made"
+        raise StoreError(msg) from error
     return token
 
 
@@ -128,10 +139,20 @@ def _append(path: Path, line: bytes) -> None:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line  # an editor left the last line open
-            os.write(descriptor, line)
-            os.fsync(descriptor)
+            _write_whole(descriptor, line, size)
     finally:
         os.close(descriptor)
+
+
+def _write_whole(descriptor: int, line: bytes, size: int) -> None:
+    """Write a line to the disk or leave the file as it was: half a line would spoil all of it."""
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
 
 
 @contextlib.contextmanager
