@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InvalidInputError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rankloom")
 
-_NOTEWORTHY = (
+NOTEWORTHY = (
     "quarantined",
     "without_execution",
     "without_time",
@@ -94,9 +94,9 @@ class Learning:
                 lambda into: into.update(interactions, impressions=impressions, on_error=on_error)
             )
             self._pending = math.inf
-            self._left_out.update(_noteworthy(report))
-        if any(_noteworthy(report).values()):
-            shown = ", ".join(f"{n} {name}" for name, n in _noteworthy(report).items() if n)
+            self._left_out.update(counts_of(report))
+        if any(counts_of(report).values()):
+            shown = ", ".join(f"{n} {name}" for name, n in counts_of(report).items() if n)
             logger.warning("fusion: of %d rows: %s", report.rows, shown)
         return report
 
@@ -127,7 +127,7 @@ class Learning:
                 self._store.apply(batch)
             report = self.evidence.observe(event, now=moment)
             self._pending += report.units_opened + report.rows_changing
-            self._left_out.update(_noteworthy(report))
+            self._left_out.update(counts_of(report))
         return report
 
     def take_in(
@@ -318,6 +318,6 @@ def share_stand_ins(evidence: Evidence, other: Evidence) -> None:
     other._state._stand_ins = evidence._state._stand_ins  # noqa: SLF001 - one and the same fold
 
 
-def _noteworthy(report: UpdateReport) -> dict[str, int]:
-    names = {field.name for field in fields(report)}
-    return {name: getattr(report, name) for name in _NOTEWORTHY if name in names}
+def counts_of(report: UpdateReport, names: Sequence[str] = NOTEWORTHY) -> dict[str, int]:
+    """Return some counts of a report by name."""
+    return {name: getattr(report, name) for name in names}

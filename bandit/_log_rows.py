@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from ..datasets.interaction import InteractionType
+from ._learning import NOTEWORTHY, counts_of
 from ._reading import read_columns
 
 if TYPE_CHECKING:
@@ -17,17 +18,7 @@ if TYPE_CHECKING:
     from .evidence import Evidence
     from .rewards import RewardTable
 
-_LEFT_OUT = (
-    "quarantined",
-    "list_level",
-    "without_execution",
-    "before_compaction",
-    "other_retriever",
-    "without_feature_uri",
-    "unknown_feature_uri",
-    "bad_scores",
-    "unknown_scores",
-)
+_LEFT_OUT = (*NOTEWORTHY, "list_level")
 
 
 def fold_rows(into: Evidence, frame: pl.DataFrame) -> Counter[str]:
@@ -38,7 +29,7 @@ def fold_rows(into: Evidence, frame: pl.DataFrame) -> Counter[str]:
     for live in (True, False):
         part = known.filter(pl.col("live") == live).drop("live", "seq")
         if part.height:
-            left_out.update(_counted(_fold(into, part, live=live)))
+            left_out.update(counts_of(_fold(into, part, live=live), _LEFT_OUT))
     return left_out
 
 
@@ -62,8 +53,3 @@ def _fold(into: Evidence, frame: pl.DataFrame, *, live: bool) -> UpdateReport:
         bad_scores=read.bad_scores,
         unknown_scores=read.unknown_scores,
     )
-
-
-def _counted(report: UpdateReport) -> dict[str, int]:
-    names = {field.name for field in fields(report)}
-    return {name: getattr(report, name) for name in _LEFT_OUT if name in names}

@@ -110,4 +110,4 @@ def production_weights(
 
 def equal_weights(arms: Sequence[str]) -> dict[str, float]:
     """Return the same weight for every arm."""
-    return dict.fromkeys(arms, 1.0 / len(arms))
+    return {arm: 1.0 / len(arms) for arm in arms}

@@ -8,10 +8,9 @@ import threading
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
-from .._sqlite import close_in, file_identity, is_busy, told
+from .._sqlite import close_in, file_identity, once_free, told
 from ..errors import StoreError
 from ._sqlite_transaction import SqliteTransaction
 from .store import Store
@@ -173,7 +172,7 @@ class SqliteStore(Store):
             self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False
         )
         try:
-            _prepare(connection, monotonic() + self.timeout)
+            once_free(lambda: _prepare(connection), self.timeout)
         except BaseException:
             connection.close()
             raise
@@ -194,20 +193,12 @@ class SqliteStore(Store):
             raise StoreError(msg)
 
 
-def _prepare(connection: sqlite3.Connection, deadline: float) -> None:
-    """Make the tables; SQLite itself does not wait for others that turn to write-ahead mode."""
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
-            _add_mark(connection)
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or monotonic() > deadline:
-                raise
-            sleep(0.01)
-        else:
-            return
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.executescript(_SCHEMA)
+    _add_mark(connection)
 
 
 def _add_mark(connection: sqlite3.Connection) -> None:

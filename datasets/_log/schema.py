@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-from time import monotonic, sleep
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from ..._sqlite import is_busy
+from ..._sqlite import once_free
 from ...errors import InvalidInputError, StoreError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 APPLICATION: Final = 0x724C4F47
 """SQLite's application_id of a log: "rLOG"."""
@@ -63,17 +64,7 @@ def prepare(connection: sqlite3.Connection, url: str, timeout: float) -> None:
     StoreError
         If the log was written by another version, or the disk cannot do write-ahead mode.
     """
-    deadline = monotonic() + timeout
-    while True:
-        try:
-            _set_up(connection, url)
-        except sqlite3.OperationalError as error:
-            # SQLite itself does not wait for others that turn to write-ahead mode.
-            if not is_busy(error) or monotonic() > deadline:
-                raise
-            sleep(0.01)
-        else:
-            return
+    once_free(lambda: _set_up(connection, url), timeout)
 
 
 def _set_up(connection: sqlite3.Connection, url: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import IntegrityError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -20,6 +21,23 @@ def is_busy(error: sqlite3.Error) -> bool:
     """Return whether an error says that somebody else holds the file."""
     code: Any = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def once_free(step: Callable[[], object], timeout: float) -> None:
+    """Run a step as soon as nobody else holds the file.
+
+    SQLite itself does not wait for others that turn to write-ahead mode.
+    """
+    deadline = monotonic() + timeout
+    while True:
+        try:
+            step()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() > deadline:
+                raise
+            sleep(0.01)
+        else:
+            return
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ..bandit._policy import equal_weights
 from . import schemas
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _weighed(
 
 
 def _equal(arms: tuple[str, ...]) -> dict[str, Any]:
-    return _facts({arm: 1.0 / len(arms) for arm in arms}, "fallback")
+    return _facts(equal_weights(arms), "fallback")
 
 
 def _facts(

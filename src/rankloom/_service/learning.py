@@ -321,8 +321,7 @@ class LearningRetriever:
         self._renewed = monotonic()
 
     def _equal(self) -> Served:
-        arms = self._settings.feature_uris
-        return Served(equal_weights(arms) if arms else {}, policy="fallback")
+        return Served(equal_weights(self._settings.feature_uris), policy="fallback")
 
     def _channels(self, bandit: FusionBandit) -> list[schemas.ChannelStatistics]:
         with bandit._lock:  # noqa: SLF001 - our own

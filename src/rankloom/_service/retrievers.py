@@ -63,7 +63,6 @@ class Retrievers:
         self, log: InteractionLog, state_url: str, *, retention_days: float | None = None
     ) -> None:
         self._log, self._url, self._retention = log, state_url, retention_days
-        log.check()
         self._table = SettingsTable(log)
         self._lock = threading.RLock()
         self._retrievers: dict[Key, LearningRetriever] = {}

@@ -62,10 +62,6 @@ class Tokens:
                 found = caller
         return found
 
-    def namespaces(self) -> frozenset[str]:
-        """Return every namespace that some token speaks for."""
-        return frozenset(caller.namespace for _, caller in self._entries)
-
     def _renew(self) -> None:
         now = time.monotonic()
         if now - self._looked < RELOAD_SECONDS:
