@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ._mark import Mark
     from ._replay_report import WeightsReplay
     from ._served import Served
-    from ._sessions import SessionSums
+    from ._session_sums import SessionSums
     from ._sums import Sums
     from ._update_report import UpdateReport
     from .evidence import Evidence
@@ -68,7 +68,7 @@ __getattr__ = attach(
         "Served": "_served",
         "UpdateReport": "_update_report",
         "Sums": "_sums",
-        "SessionSums": "_sessions",
+        "SessionSums": "_session_sums",
         "Store": "store",
         "open_store": "store",
         "RewardTable": "rewards",

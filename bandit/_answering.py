@@ -8,7 +8,7 @@ from ..errors import NoExposuresError
 from ._channel_weights import checked_weights
 from ._learning import Learning
 from ._serving import Serving, single_draws
-from ._standing import Standing, View
+from ._standing import Standing
 from .simplex import Bounds
 from .weights import FusionWeights
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ._context_keys import Context
     from ._policy import Policy
+    from ._session_views import View
     from .evidence import Evidence
     from .store import Store
 
@@ -70,9 +71,17 @@ class Answering(Learning):
         if present is not None and self._pending <= present.size * share:
             return present
         with self._lock:
-            self._present = present = self._computed(self.evidence)
+            present = self._computed(self.evidence)
+            self._serve(present)
             self._pending = 0
             return present
+
+    def _serve(self, present: Present) -> None:
+        """Answer from a posterior from now on, unless from a newer one; the lock is held."""
+        revision, before = present.standing.revision, self._present
+        if before is None or before.standing.revision <= revision:
+            self.evidence._state.sessions.serve(revision)  # noqa: SLF001 - our own
+            self._present = present
 
     def _computed(self, evidence: Evidence) -> Present:
         try:
@@ -92,6 +101,21 @@ class Answering(Learning):
         )
         return Present(standing, weights, account.open_units + account.users)
 
+    def _seen(
+        self,
+        share: float,
+        context: Context,
+        user: str | None,
+        session: str | None,
+        now: dt.datetime | int | None,
+    ) -> tuple[Present, View]:
+        """Return the posterior, as `_present_within`, and what is seen of it; takes no lock."""
+        while True:
+            present = self._present_within(share)
+            view = self._view(present, context, user, session, now)
+            if view is not None:
+                return present, view
+
     def _view(
         self,
         present: Present,
@@ -99,11 +123,8 @@ class Answering(Learning):
         user: str | None,
         session: str | None,
         now: dt.datetime | int | None,
-    ) -> View:
-        if session is None:
-            return present.standing.view(self.evidence, context, user, None, now)
-        with self._lock:
-            return present.standing.view(self.evidence, context, user, session, now)
+    ) -> View | None:
+        return present.standing.view(self.evidence, context, user, session, now)
 
     def _why_no_exposures(self) -> str:
         account = self.evidence.account

@@ -11,7 +11,8 @@ from .session import session_theta
 if TYPE_CHECKING:
     from ._context_keys import Context
     from ._policy import PolicyName
-    from ._standing import Standing, View
+    from ._session_views import View
+    from ._standing import Standing
     from .posterior import ArmSums
 
 

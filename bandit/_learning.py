@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InvalidInputError
 from ._decay import moment_of
-from ._sessions import SESSION_LENGTH
+from ._session_units import SESSION_LENGTH
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -160,13 +160,12 @@ class Learning:
         # The store locks by itself; requests must not wait for its disk.
         self._store.apply(batch, mark=mark, after=after, dropped=dropped)
         with self._lock:
-            found = self.evidence.drop_units(dropped)
-            report = self.evidence._state.fold_open(batch._state)  # noqa: SLF001 - our own
+            state = self.evidence._state  # noqa: SLF001 - our own
+            report = state.fold_open(batch._state, dropped)  # noqa: SLF001 - our own
             if dropped:
                 self._replica.skip_generation()
-            sessions = self.evidence._state.sessions  # noqa: SLF001 - our own
-            sessions.end_before(moment_of(None) - 2 * SESSION_LENGTH)
-            self._pending += report.units_opened + report.units_changed + found
+            state.sessions.end_before(moment_of(None) - 2 * SESSION_LENGTH)
+            self._pending += report.units_opened + report.units_changed + len(dropped)
         return report
 
     def merge(self, other: Learning | Evidence) -> MergeReport:
@@ -272,6 +271,8 @@ class Learning:
             found.remove_arm(arm)
         found.max_users = self.evidence.max_users
         share_stand_ins(self.evidence, found)
+        if found is not self.evidence:
+            found._state.follow(self.evidence._state)  # noqa: SLF001 - our own
         self.evidence = found
         self._arms_changed()
 

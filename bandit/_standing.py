@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from ..errors import NoExposuresError
 from ._decay import moment_of
 from ._ids import stable_id
+from ._session_units import SESSION_LENGTH
+from ._session_views import Asked, SessionViews, View
+from ._sums import Sums
 from .estimation import Kind, estimate
 from .hierarchy import COLD_LEANING, Moments, top_posterior, trials
 from .linear import LinearPosterior
@@ -21,27 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._context_keys import Context
-    from ._sums import Sums
+    from ._session_sums import SessionSums
     from .evidence import Evidence
 
 
 MOST_HALF_LIVES: Final = 100.0
 """Beyond, a session's part in long-term sums is nothing, and moving it there would overflow."""
-
-
-class View(NamedTuple):
-    """What the weights of one request are computed from, see `FusionPosterior.mean`.
-
-    Attributes
-    ----------
-    posterior : FusionPosterior
-        Without the session's own units.
-    user, session : ArmSums or None
-    """
-
-    posterior: FusionPosterior
-    user: ArmSums | None = None
-    session: ArmSums | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +47,8 @@ class Standing:
     posterior : FusionPosterior
     segment_leaning : float
         Strength of the prior that a segment has from the global context.
+    seen : SessionViews
+        What sessions have seen of it.
     """
 
     revision: int
@@ -69,6 +59,7 @@ class Standing:
     users: Sums
     posterior: FusionPosterior
     segment_leaning: float
+    seen: SessionViews = field(default_factory=SessionViews, compare=False, repr=False)
 
     @classmethod
     def of(cls, evidence: Evidence, posterior: Kind, **options: Any) -> Standing:
@@ -96,36 +87,47 @@ class Standing:
         user_id: str | None,
         session_id: str | None,
         now: dt.datetime | int | None,
-    ) -> View:
-        """Return what a user sees in a session; without live units the long-term posterior."""
+    ) -> View | None:
+        """Return what a user sees in a session; without live units the long-term posterior.
+
+        Needs no lock, whatever else goes on: of the evidence it reads one session, as that is at
+        one moment, and settings that stay. None where the session has forgotten what this
+        posterior saw of it, for there are two newer ones by now.
+        """
         user = None if user_id is None else self.user(user_id)
         if session_id is None:
             return View(self.posterior, user)
-        contexts = [GLOBAL, *([segment] if segment else [])]
-        contexts += [] if user_id is None else [("user", user_id)]
+        state = evidence._state  # noqa: SLF001 - our own
+        live = state.session(stable_id(session_id), self.top.arms)
         moment = moment_of(now)
+        since = moment - SESSION_LENGTH
+        if live.newest <= since:
+            return View(self.posterior, user)
+        if self.revision < live.complete:
+            return None
         # The session counts at the present, the rest at the time of the long-term sums.
         half_lives = (moment - self.time) / evidence.identity.half_life_us
-        far = half_lives > MOST_HALF_LIVES
-        live = evidence.session_sums(
-            session_id,
-            now=moment,
-            contexts=() if far else contexts,
-            time=moment if far else self.time,
-            revision=self.revision,
-        )
-        if not live.units:
-            return View(self.posterior, user)
-        factor = 1.0 if far else 2.0**-half_lives
-        session = ArmSums(factor * live.N, factor * live.S, factor * live.F)
-        own = live.own
+        asked = Asked(session_id, user_id, segment)
+        if half_lives > MOST_HALF_LIVES:
+            return self._beside(state.session_sums(live, since=since, time=moment), asked, user)
+        view = self.seen.get(asked, live, since)
+        if view is None:
+            sums = state.session_sums(
+                live, since=since, time=self.time, contexts=_contexts(asked), revision=self.revision
+            )
+            view = self._beside(sums, asked, user)
+            self.seen.put(asked, live, since, view)
+        return view.at(2.0**-half_lives)
+
+    def _beside(self, sums: SessionSums, asked: Asked, user: ArmSums | None) -> View:
+        """Return what is seen by a session of these sums."""
+        session, own = ArmSums(sums.N, sums.S, sums.F) if sums.units else None, sums.own
         if own is None:
             return View(self.posterior, user, session)
         if user is not None:
-            row = len(contexts) - 1
-            parts = zip(user, (own.N[row], own.S[row], own.F[row]), strict=True)
+            parts = zip(user, (own.N[-1], own.S[-1], own.F[-1]), strict=True)
             user = ArmSums(*(np.maximum(whole - part, 0.0) for whole, part in parts))
-        return View(self._without(own, segment), user, session)
+        return View(self._without(own, asked.segment), user, session)
 
     def user(self, user_id: str) -> ArmSums | None:
         """Return a user's long-term sums; None where nothing is known of the user."""
@@ -175,17 +177,21 @@ class Standing:
         return Level(beta, level.linear.child(part.A[0], part.b[0]))
 
 
+def _contexts(asked: Asked) -> list[Context]:
+    """Return the contexts that a session's units are counted in; the user is the last one."""
+    contexts = [GLOBAL, asked.segment] if asked.segment else [GLOBAL]
+    return contexts if asked.user is None else [*contexts, ("user", asked.user)]
+
+
 def rows(sums: Sums, chosen: slice) -> Sums:
     """Return some contexts."""
-    return replace(
-        sums,
-        contexts=None if sums.contexts is None else sums.contexts[chosen],
-        N=sums.N[chosen],
-        S=sums.S[chosen],
-        F=sums.F[chosen],
-        Q=sums.Q[chosen],
-        A=None if sums.A is None else sums.A[chosen],
-        b=None if sums.b is None else sums.b[chosen],
+    return Sums(
+        sums.arms,
+        None if sums.contexts is None else sums.contexts[chosen],
+        sums.time,
+        *(sums.N[chosen], sums.S[chosen], sums.F[chosen], sums.Q[chosen]),
+        None if sums.A is None else sums.A[chosen],
+        None if sums.b is None else sums.b[chosen],
     )
 
 

@@ -9,24 +9,24 @@ import numpy as np
 
 from ._account import Account, MergeReport
 from ._closed import Closed
-from ._context_keys import keys_of
-from ._contexts import GLOBAL
 from ._credit import UnitBatch
 from ._decay import NO_TIME, as_datetime
 from ._epochs import Epoch, Epochs
-from ._event import LiveEvent, StandIns, usable
-from ._ids import NO_ID, stable_id
+from ._event import LiveEvent, StandIns
+from ._event_rows import score_rows, unit_row
+from ._ids import stable_id
 from ._names import Names
-from ._sessions import LiveSessions, SessionSums
-from ._tables import KINDS, Tables, make_sums, read_beta, tables_of
-from ._unit import LIVE, SHOWN, UnitRow
+from ._session_sums import Meaning, SessionSums, session_sums
+from ._session_units import SessionUnits
+from ._sessions import LiveSessions
+from ._tables import KINDS, Tables, make_sums, tables_of
 from ._units import Units
 from ._update_report import UpdateReport
 from ._wire import unit_batch
-from .rewards import is_display, speaks_of_document
+from .rewards import speaks_of_document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -83,13 +83,10 @@ class State:
         is_user: NDArray[np.bool_],
         contexts: Sequence[Context] | None,
         time: int,
-        tables: Tables | None = None,
     ) -> Sums:
-        """Look contexts up in the sums of everything, or in those given."""
-        if tables is None:
-            tables = self.tables(*_kinds(is_user))
+        """Look contexts up in the sums of everything."""
         return make_sums(
-            tables,
+            self.tables(*_kinds(is_user)),
             keys,
             is_user,
             arms=tuple(self.arms.names),
@@ -100,27 +97,31 @@ class State:
 
     def session_sums(
         self,
-        session: int,
+        session: SessionUnits,
         *,
         since: int,
-        contexts: Sequence[Context],
         time: int,
-        revision: int | None,
+        contexts: Sequence[Context] = (),
+        revision: int | None = None,
     ) -> SessionSums:
-        """Return what one session says, and what of it is counted in some contexts."""
-        arms, zeros = tuple(self.arms.names), np.zeros(len(self.arms))
-        batch = self.sessions.batch(session, since, None, len(arms))
-        if not len(batch.records):
-            return SessionSums(arms, 0, zeros, zeros, zeros)
-        half_life = self.identity.half_life_us
-        everything = np.array([GLOBAL], np.uint64)
-        N, S, F, _ = read_beta(self.sum(batch, ["groups"]).groups, everything, time, half_life)
-        own = None
-        counted = self.sessions.batch(session, since, revision, len(arms))
-        if contexts and len(counted.records):
-            keys, is_user = keys_of(contexts, self.identity.segment_by)
-            own = self.read(keys, is_user, contexts, time, self.sum(counted, _kinds(is_user)))
-        return SessionSums(arms, len(batch.records), N[0], S[0], F[0], own)
+        """Return what one session says, and what of it is counted in some contexts.
+
+        Needs no lock: nothing is read but the session, as it was found, and users' wishes.
+        """
+        return session_sums(
+            session,
+            Meaning(self.identity, self.rewards, self.epochs),
+            since=since,
+            contexts=contexts,
+            time=time,
+            revision=revision,
+        )
+
+    def session(self, session: int, arms: tuple[str, ...] | None = None) -> SessionUnits:
+        """Return what is known of a session now, for these arms or those of now; needs no lock."""
+        names = tuple(self.arms.names) if arms is None else arms
+        found = self.sessions.of(session)
+        return SessionUnits.empty(names) if found is None else found.for_arms(names)
 
     def fold(self, columns: EventColumns) -> UpdateReport:
         """Fold columns into units."""
@@ -154,20 +155,21 @@ class State:
         if reason is not None or execution is None:
             counted: dict[str, Any] = {reason or "without_execution": 1}
             return UpdateReport(rows=1, units_without_exposure=self.units.unexposed, **counted)
-        arm = -1 if event.feature_uri is None else self.arms.code(event.feature_uri)
-        scores, contributions, bad, unknown = self._score_rows(event)
-        at, opened, changed = self.units.fold_one(
-            self._row(event, execution, arm), scores, contributions
-        )
+        if event.segment is not None:
+            self.segments.add([event.segment])
+        row = unit_row(event, execution, self.arms, self.segments, self.rewards)
+        scores, contributions, bad, unknown = score_rows(event, self.arms)
+        before = self.units.session_of(row.execution, row.document)
+        at, opened, changed = self.units.fold_one(row, scores, contributions)
         if opened or changed:
             self.revision += 1
-            self.sessions.note(self.units, at, self.revision)
+            self.sessions.note(self.units, at, before, self.revision)
         return UpdateReport(
             rows=1,
             units_opened=int(opened),
             rows_changing=int(changed),
             without_feature_uri=int(event.feature_uri is None),
-            unknown_feature_uri=int(event.feature_uri is not None and arm < 0),
+            unknown_feature_uri=int(event.feature_uri is not None and row.arm < 0),
             bad_scores=bad,
             unknown_scores=unknown,
             units_without_exposure=self.units.unexposed,
@@ -202,7 +204,8 @@ class State:
             ledger=ledger,
         ).capped(max_users)
         self.units = self.units.take(~old)
-        self.changed()
+        self.sessions.forget(closing.records)
+        self.revision += 1
         return len(closing)
 
     def merge(self, other: State, max_users: int | None) -> MergeReport:
@@ -247,7 +250,7 @@ class State:
             tables = self.closed.tables.realigned(before, len(self.arms))
             self.closed = replace(self.closed, tables=tables)
             self.units.widen()
-            self.changed()
+            self.revision += 1
 
     def keep_arms(self, names: Sequence[str]) -> None:
         """Forget the other channels."""
@@ -258,7 +261,7 @@ class State:
         self.arms = kept
         self.units = self.units.renamed(kept, codes)
         self.sessions.rebuild(self.units, self.revision)
-        self.changed()
+        self.revision += 1
 
     def fresh(self, source: str) -> State:
         """Return an empty state with the same settings, wishes and line."""
@@ -276,19 +279,31 @@ class State:
         made._cached = self._cached  # noqa: SLF001 - our own
         return made
 
+    def follow(self, before: State) -> None:
+        """Take the place of a state: its sessions and its revisions go on in this one.
+
+        A posterior of the other state is asked for its sessions still. Neither those nor what the
+        posterior has seen of them may seem to be gone, or to be new.
+        """
+        self.revision = max(self.revision, before.revision) + 1
+        if before.arms.names == self.arms.names:
+            self.sessions = before.sessions
+            self.sessions.note_changes(self.units, self.revision)
+            self.sessions.note_recent(self.units, self.revision)
+
     def wish(self, user_id: str, epoch: Epoch) -> None:
         """Follow a user's wish unless a later one is known."""
         user = stable_id(user_id)
         if self.epochs.set(user, epoch):
             self.closed = self.closed.without_users(np.array([user], np.uint64))
-            self.changed()
+            self.revision += 1
 
     def forget(self, user_id: str) -> int:
         """Take a user's name and sessions off the open units."""
-        found = self.units.forget(stable_id(user_id))
-        self.sessions.rebuild(self.units, self.revision)
-        self.changed()
-        return found
+        user = stable_id(user_id)
+        self.sessions.forget(self.units.records[self.units.records["user"] == user])
+        self.revision += 1
+        return self.units.forget(user)
 
     def _places_of(self, arms: Names[str]) -> tuple[NDArray[np.int32], int]:
         self.add_arms(arms.names)
@@ -302,32 +317,63 @@ class State:
         batch = unit_batch(values, self.arms, self.segments)
         return self._fold_batch(batch, self.arms.names, self.segments.names)
 
-    def fold_open(self, other: State) -> MergeReport:
-        """Fold the open units of another state, as from a store that holds them."""
-        return self._fold_batch(batch_of(other.units), other.arms.names, other.segments.names)
+    def fold_open(self, other: State, dropped: Collection[bytes] = ()) -> MergeReport:
+        """Fold the open units of another state, as from a store that holds them.
+
+        Units of the keys that are `dropped` are forgotten first: the batch holds what is left of
+        them. Sessions see both as one change.
+        """
+        batch = batch_of(other.units)
+        return self._fold_batch(batch, other.arms.names, other.segments.names, dropped)
 
     def _fold_batch(
-        self, batch: UnitBatch, arms: Sequence[str], segments: Sequence[tuple[str, ...]]
+        self,
+        batch: UnitBatch,
+        arms: Sequence[str],
+        segments: Sequence[tuple[str, ...]],
+        dropped: Collection[bytes] = (),
     ) -> MergeReport:
-        folded = self.fold_units(batch, arms, segments, self.closed.line)
-        self.revision += 1
-        self.sessions.note_folded(self.units, batch.records, self.revision)
+        folded = self.fold_noted(batch, arms, segments, self.closed.line, dropped)
         return MergeReport(*folded, 0)
+
+    def fold_noted(
+        self,
+        batch: UnitBatch,
+        arms: Sequence[str],
+        segments: Sequence[tuple[str, ...]],
+        line: int,
+        dropped: Collection[bytes] = (),
+    ) -> tuple[int, int, int]:
+        """Fold units as `fold_units`, and let their sessions know."""
+        before = self.units.sessions_of(batch.records)
+        gone = self._take_out(dropped)
+        opened, changed, refused = self.fold_units(batch, arms, segments, line)
+        self.revision += 1
+        gone = gone[self.units.find_all(gone["execution"], gone["document"]) < 0]
+        if opened or changed or len(gone):
+            before = np.concatenate([before, gone["session"]])
+            records = np.concatenate([batch.records, gone])
+            self.sessions.note_folded(self.units, records, before, self.revision)
+        return opened, changed, refused
 
     def drop_units(self, keys: Collection[bytes]) -> int:
         """Forget open units by the keys of a store; return how many there were."""
-        places = {}
-        for key in keys:
-            pair = int.from_bytes(key[:8], "big"), int.from_bytes(key[8:], "big")
-            if (at := self.units.find(*pair)) >= 0:
-                places[at] = pair
-        if places:
-            kept = np.ones(len(self.units), np.bool_)
-            kept[list(places)] = False
-            self.units = self.units.take(kept)
-            self.sessions.forget(places.values())
+        gone = self._take_out(keys)
+        if len(gone):
+            self.sessions.forget(gone)
             self.revision += 1
-        return len(places)
+        return len(gone)
+
+    def _take_out(self, keys: Collection[bytes]) -> NDArray[np.void]:
+        """Take units out by the keys of a store, and return them; their sessions know them yet."""
+        pairs = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2).astype(np.uint64)
+        at = self.units.find_all(pairs[:, 0], pairs[:, 1])
+        kept = np.ones(len(self.units), np.bool_)
+        kept[at[at >= 0]] = False
+        gone = self.units.records[~kept]
+        if len(gone):
+            self.units = self.units.take(kept)
+        return gone
 
     def _left_out(self, event: LiveEvent) -> str | None:
         """Return the field of the report that counts why an event is left out."""
@@ -339,49 +385,6 @@ class State:
         if event.time < self.closed.line:
             return "before_compaction"
         return None
-
-    def _row(self, event: LiveEvent, execution: str, arm: int) -> UnitRow:
-        plus, minus = self.rewards.levels(event.types)
-        if event.segment is not None:
-            self.segments.add([event.segment])
-        return UnitRow(
-            execution=stable_id(execution),
-            document=stable_id(event.document),
-            user=NO_ID if event.user is None else stable_id(event.user),
-            session=NO_ID if event.session is None else stable_id(event.session),
-            time=event.time,
-            arm_time=event.time,
-            position=event.position,
-            segment=-1 if event.segment is None else self.segments.code(event.segment),
-            arm=arm,
-            plus=plus,
-            minus=minus,
-            flags=(SHOWN if is_display(event.types) else 0) | (0 if event.backfilled else LIVE),
-        )
-
-    def _score_rows(
-        self, event: LiveEvent
-    ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, int, int]:
-        """Return scores and contributions by arm, and how many were bad and unknown."""
-        if event.scores is None:
-            return None, None, 0, 0
-        scores, bad, unknown = self._by_arm(event.scores)
-        weights, bad_weights, _ = self._by_arm(event.weights or {})
-        if np.isnan(scores).all():
-            return None, None, bad + bad_weights, unknown
-        return scores, scores * weights, bad + bad_weights, unknown
-
-    def _by_arm(self, values: Mapping[str, Any]) -> tuple[NDArray[np.float64], int, int]:
-        row = np.full(len(self.arms), np.nan)
-        bad = unknown = 0
-        for uri, value in values.items():
-            at = self.arms.code(uri)
-            if at < 0:
-                unknown += 1
-                continue
-            row[at] = usable(value)
-            bad += bool(np.isnan(row[at]))
-        return row, bad, unknown
 
 
 def batch_of(units: Units) -> UnitBatch:

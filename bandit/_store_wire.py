@@ -121,9 +121,7 @@ def fold_stored(state: State, units: Iterable[bytes]) -> None:
     """Fold sealed units, those before the compaction line too: the store decided on them."""
     values = [unseal(sealed, "units") for sealed in units]
     batch = unit_batch(values, state.arms, state.segments)
-    state.fold_units(batch, state.arms.names, state.segments.names, NO_TIME)
-    state.revision += 1
-    state.sessions.note_folded(state.units, batch.records, state.revision)
+    state.fold_noted(batch, state.arms.names, state.segments.names, NO_TIME)
 
 
 def assemble(

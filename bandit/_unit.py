@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from ._decay import NO_TIME
 from ._ids import NO_ID
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 UNIT: Final = np.dtype(
     [
@@ -64,3 +67,10 @@ def place(execution: int, document: int) -> int:
     """Return 64 mixed bits: the low ones say where to look for a unit, the high ones tag it."""
     mixed = (execution * MULTIPLIER + document) & _MASK
     return mixed ^ (mixed >> 32)
+
+
+def places(executions: NDArray[np.uint64], documents: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return `place` of many units."""
+    with np.errstate(over="ignore"):
+        mixed = executions * np.uint64(MULTIPLIER) + documents
+    return np.asarray(mixed ^ (mixed >> np.uint64(32)))

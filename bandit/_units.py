@@ -8,7 +8,7 @@ import numpy as np
 
 from ._decay import NO_TIME
 from ._ids import NO_ID
-from ._unit import MULTIPLIER, SHOWN, UNIT, UnitRow, place
+from ._unit import SHOWN, UNIT, UnitRow, place, places
 from ._unit_arrays import cells_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LOW: Final = 0xFFFFFFFF
 _FEWEST: Final = 64
+_MANY: Final = 10_000
 
 
 class Units:
@@ -135,6 +136,37 @@ class Units:
             slot = (slot + 1) & last
         return -1
 
+    def find_all(
+        self, executions: NDArray[np.uint64], documents: NDArray[np.uint64]
+    ) -> NDArray[np.intp]:
+        """Return where many units are, -1 where nowhere."""
+        last = np.uint64(len(self._table) - 1)
+        mixed = places(executions, documents)
+        tag = mixed >> np.uint64(32)
+        found = np.full(len(mixed), -1, np.intp)
+        left, slot = np.arange(len(mixed)), mixed & last
+        while len(left):
+            entry = self._table[slot]
+            at = (entry & np.uint64(_LOW)).astype(np.intp) - 1
+            here = (entry != 0) & (entry >> np.uint64(32) == tag[left])
+            here[here] = self._have(at[here], executions[left[here]], documents[left[here]])
+            found[left[here]] = at[here]
+            further = ~here & (entry != 0)
+            left, slot = left[further], (slot[further] + np.uint64(1)) & last
+        return found
+
+    def session_of(self, execution: int, document: int) -> int:
+        """Return the session of a unit, `NO_ID` where there is none."""
+        at = self.find(execution, document)
+        return NO_ID if at < 0 else int(self._records["session"][at])
+
+    def sessions_of(self, records: NDArray[np.void]) -> NDArray[np.uint64]:
+        """Return the sessions of the units that have the keys of records, `NO_ID` where none."""
+        at = self.find_all(records["execution"], records["document"])
+        sessions = np.full(len(at), NO_ID, np.uint64)
+        sessions[at >= 0] = self._records["session"][at[at >= 0]]
+        return sessions
+
     def still(self, arms: Names[str], segments: Names[tuple[str, ...]]) -> Units:
         """Return a copy to read from, with names of its own; nothing can be folded into it."""
         made = Units(arms, segments)
@@ -199,14 +231,25 @@ class Units:
 
     def _reserve(self, units: int, scored: int) -> None:
         if self._used + units > len(self._records):
-            room = max(self._used + units, 2 * len(self._records), _FEWEST)
+            room = _room(len(self._records), self._used + units)
             self._records = _grown(self._records, self._used, room)
         if self._scored + scored > len(self._scores):
-            room = max(self._scored + scored, 2 * len(self._scores), _FEWEST)
+            room = _room(len(self._scores), self._scored + scored)
             before, self._scores = self._scores, np.full((room, len(self.arms)), np.nan)
             self._scores[: self._scored] = before[: self._scored]
             before, self._contributions = self._contributions, np.full_like(self._scores, np.nan)
             self._contributions[: self._scored] = before[: self._scored]
+
+    def _have(
+        self,
+        at: NDArray[np.intp],
+        executions: NDArray[np.uint64],
+        documents: NDArray[np.uint64],
+    ) -> NDArray[np.bool_]:
+        """Return which units have these keys."""
+        records = self._records[at]
+        same = records["execution"] == executions
+        return np.asarray(same & (records["document"] == documents))
 
     def _append(self, row: UnitRow) -> int:
         self._reserve(1, 0)
@@ -284,6 +327,11 @@ def _table_size(units: int) -> int:
     return 1 << max(2 * max(units, _FEWEST) - 1, 1).bit_length()
 
 
+def _room(before: int, needed: int) -> int:
+    """Return for how many there is to be room: twice as many, a quarter more where that is much."""
+    return max(needed, 2 * before if before < _MANY else before + before // 4, _FEWEST)
+
+
 def _grown(records: NDArray[np.void], used: int, room: int) -> NDArray[np.void]:
     larger = np.empty(room, UNIT)
     larger[:used] = records[:used]
@@ -293,9 +341,7 @@ def _grown(records: NDArray[np.void], used: int, room: int) -> NDArray[np.void]:
 def _enter(table: NDArray[np.uint64], records: NDArray[np.void]) -> None:
     """Enter units into the table, all at once: those that find their slot taken move on."""
     last = np.uint64(len(table) - 1)
-    with np.errstate(over="ignore"):
-        mixed = records["execution"] * np.uint64(MULTIPLIER) + records["document"]
-    mixed ^= mixed >> np.uint64(32)
+    mixed = places(records["execution"], records["document"])
     entry = (mixed >> np.uint64(32) << np.uint64(32)) + np.arange(
         1, len(records) + 1, dtype=np.uint64
     )

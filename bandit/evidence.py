@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from ._decay import as_datetime, microseconds, moment_of
 from ._event import read_event
 from ._ids import stable_id
 from ._kept import Kept
-from ._sessions import SESSION_LENGTH
+from ._session_units import SESSION_LENGTH
 from ._settings import checked_arms, checked_max_users
 from ._state import State
 from .identity import Credit, Identity
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._account import Account, MergeReport
-    from ._sessions import SessionSums
+    from ._session_sums import SessionSums
     from ._sums import Sums
     from ._update_report import UpdateReport
 
@@ -208,16 +207,7 @@ class Evidence(Kept):
             impressions=impressions,
             on_error=on_error,
         )
-        report = self._state.fold(read.columns)
-        return replace(
-            report,
-            rows=read.rows_read,
-            other_retriever=read.other_retriever,
-            bad_scores=read.bad_scores,
-            unknown_scores=read.unknown_scores,
-            quarantined=read.refused.rows,
-            quarantine_reasons=dict(read.refused.reasons),
-        )
+        return read.reported(self._state.fold(read.columns))
 
     def observe(
         self, event: Mapping[str, Any] | Any, *, now: dt.datetime | int | None = None
@@ -312,7 +302,7 @@ class Evidence(Kept):
         """
         moment = moment_of(now)
         return self._state.session_sums(
-            stable_id(session_id),
+            self._state.session(stable_id(session_id)),
             since=moment - SESSION_LENGTH,
             contexts=contexts,
             time=moment if time is None else microseconds(time),

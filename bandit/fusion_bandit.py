@@ -250,8 +250,7 @@ class FusionBandit(Answering):
         asker = Asker.of(user, session, identifier("execution_id", execution_id), self._draws)
 
         def draw(key: str) -> Drawn:
-            present = self._present_within(RENEWED_AT)
-            view = self._view(present, context, user, session, now)
+            present, view = self._seen(RENEWED_AT, context, user, session, now)
             serving = present.weights.serving
             drawn = view.posterior.draw(serving.noise(key), context, view.user, view.session)
             return Drawn(serving.named(drawn), present.weights.snapshot_id)
@@ -273,9 +272,9 @@ class FusionBandit(Answering):
         """
         user, session = identifier("user_id", user_id), identifier("session_id", session_id)
         context = segment_context(segment, self.evidence.identity.segment_by)
-        with self._lock:
-            view = self._view(self._present_within(0.0), context, user, session, now)
-            return self._serving.named(view.posterior.mean(context, view.user, view.session))
+        present, view = self._seen(0.0, context, user, session, now)
+        weights = view.posterior.mean(context, view.user, view.session)
+        return present.weights.serving.named(weights)
 
     def explain(
         self,
@@ -292,8 +291,7 @@ class FusionBandit(Answering):
         user, session = identifier("user_id", user_id), identifier("session_id", session_id)
         context = segment_context(segment, self.evidence.identity.segment_by)
         with self._lock:
-            present = self._present_within(0.0)
-            view = self._view(present, context, user, session, now)
+            present, view = self._seen(0.0, context, user, session, now)
             units = 0
             if session is not None:
                 units = self.evidence.session_sums(session, now=now).units

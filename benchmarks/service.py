@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import uvicorn
 from service_client import (
+    DOCUMENTS,
     Finished,
     Target,
     get,
@@ -60,6 +61,8 @@ STEADY_RATE = 200.0
 USERS = 500
 GOALS = {"batch": 0.3, "single": 0.3, "insert": 0.5, "p99": 5.0}
 
+READS = ("weights", "in a session")
+"""Of a user of whom nothing is known, and of one with live evidence of a running session."""
 BARE = ("bare, constant", "bare, decoded", "bare, inserted")
 
 Results = dict[str, Any]
@@ -181,15 +184,24 @@ def compared_with_insert(
     return figures, acknowledged
 
 
-def timed(servers: Servers, name: str, calls: int) -> dict[str, list[int]]:
+def begin_sessions(target: Target, name: str) -> list[str]:
+    """Post live rows of many sessions; return the queries of their weights; in a new process."""
+    rows = make_rows(LEARNING, name, USERS * DOCUMENTS, session=True)
+    press(target.port, [post(SINGLE, row, target) for row in rows], 1, 8, 600.0)
+    firsts = rows[::DOCUMENTS]
+    return [f"{row['user_id']}?session_id={row['session_id']}" for row in firsts]
+
+
+def timed(servers: Servers, name: str, in_session: list[str], calls: int) -> dict[str, list[int]]:
     """Time reads of both servers in turn, beforehand some to warm up; in the client's process."""
     users = [f"{name}-{number}" for number in range(USERS)]
     path = f"/v1/retrievers/{LEARNING}/learned-fusion/weights/"
     targets = {
-        label: (target.port, [get(prefix + user, target) for user in users])
-        for label, target, prefix in (
-            ("bare", servers.bare.target, "/weights/"),
-            ("weights", servers.ours.target, path),
+        label: (target.port, [get(prefix + asked, target) for asked in askers])
+        for label, target, prefix, askers in (
+            ("bare", servers.bare.target, "/weights/", users),
+            ("weights", servers.ours.target, path, users),
+            ("in a session", servers.ours.target, path, in_session),
         )
     }
     time_calls(targets, 100)
@@ -201,6 +213,8 @@ def reads(servers: Servers, options: argparse.Namespace) -> Results:
     figures: Results = {}
     context = multiprocessing.get_context("spawn")
     for state in ("quiet", "posting"):
+        in_session = run_apart(begin_sessions, servers.ours.target, state)
+        servers.ours.wait_until_learnt()
         with ExitStack() as stack:
             if state == "posting":
                 stop = context.Event()
@@ -210,15 +224,30 @@ def reads(servers: Servers, options: argparse.Namespace) -> Results:
                     stack.callback(process.join)
                 stack.callback(stop.set)
                 time.sleep(2.0)
-            took = run_apart(timed, servers, state, options.calls)
-        figures[state] = {
+            took = run_apart(timed, servers, state, in_session, options.calls)
+        found: Results = {
             label: {f"p{q:g}": float(np.quantile(t, q / 100)) / 1e3 for q in (50, 99)}
             for label, t in took.items()
         }
-        for q in ("p50", "p99"):
-            found = figures[state]
-            found[f"{q} of bare"] = found["weights"][q] / found["bare"][q]
+        for label in READS:
+            for q in ("p50", "p99"):
+                found[label][f"{q} of bare"] = found[label][q] / found["bare"][q]
+        figures[state] = found
     return figures
+
+
+def show_reads(figures: Results) -> dict[str, bool]:
+    """Print one line of every kind of read, and return the verdicts."""
+    verdicts = {}
+    for state, found in figures.items():
+        for label in ("bare", *READS):
+            numbers = f"p50 {found[label]['p50']:8.0f}  p99 {found[label]['p99']:8.0f}"
+            print(f"  {state}, {label}, microseconds: {numbers}")
+        for label in READS:
+            ratio = found[label]["p99 of bare"]
+            text = f"{label}, {state}: p99 {ratio:.1f} times a bare endpoint's"
+            verdicts[f"{text} (goal {GOALS['p99']:g})"] = ratio <= GOALS["p99"]
+    return verdicts
 
 
 def steady(target: Target, path: str, stop: Any) -> None:
@@ -269,12 +298,7 @@ def measure(servers: Servers, options: argparse.Namespace) -> tuple[Results, dic
     kept = servers.ours.commits()[0]
     verdicts[f"of {acknowledged:,} acknowledged rows the log holds {kept:,}"] = kept == acknowledged
     results["reads"] = reads(servers, options)
-    for state, found in results["reads"].items():
-        for label in ("bare", "weights"):
-            numbers = f"p50 {found[label]['p50']:8.0f}  p99 {found[label]['p99']:8.0f}"
-            print(f"  {state}, {label}, microseconds: {numbers}")
-        text = f"weights, {state}: p99 {found['p99 of bare']:.1f} times a bare endpoint's"
-        verdicts[f"{text} (goal {GOALS['p99']:g})"] = found["p99 of bare"] <= GOALS["p99"]
+    verdicts |= show_reads(results["reads"])
     return results, verdicts
 
 

@@ -236,6 +236,32 @@ def test_the_index_finds_every_unit_however_it_grew():
     assert found == list(range(len(records)))
 
 
+def test_many_units_are_found_at_once_as_one_by_one():
+    evidence = Evidence(ARMS, segment_by=["country"], source="s")
+    units = evidence._state.units
+    assert (
+        units.find_all(np.arange(3, dtype=np.uint64), np.arange(3, dtype=np.uint64)).tolist()
+        == [-1] * 3
+    )
+    evidence.update(make_columns(5_000, executions=[f"e{i}" for i in range(40)]))
+    records = evidence._state.units.records
+    at = np.random.default_rng(0).permutation(np.repeat(np.arange(len(records)), 2))
+    executions, documents = records["execution"][at].copy(), records["document"][at].copy()
+    documents[::3] ^= np.uint64(1)
+    pairs = zip(executions.tolist(), documents.tolist(), strict=True)
+    found = units.find_all(executions, documents)
+    assert found.tolist() == [units.find(*pair) for pair in pairs]
+    assert (found < 0).sum() == len(found[::3])
+
+
+def test_room_for_units_grows_by_a_quarter_where_there_are_many():
+    units = Units(Names(ARMS), Names())
+    for execution in range(1, 30_000):
+        units.fold_one(UnitRow(execution, 7, time=1))
+        if execution > 16_384:
+            assert len(units._records) <= 1.25 * len(units) + 1
+
+
 def test_services_that_observe_and_read_load_no_engine():
     """A retriever service folds live events and reads sums; only `update` compiles."""
     code = """if True:

@@ -149,7 +149,7 @@ def test_live_sessions_are_bounded_and_those_that_rest_longest_go_first():
     units = [evidence.session_sums(f"s{n}", now=later).units for n in range(60)]
     assert units == [0] * units.count(0) + [1] * units.count(1)
     assert 0 < units.count(0) < 60
-    known = [each for units in sessions._sessions.values() for each in units.values()]
-    assert sum(map(len, known)) == sessions._count <= 40
-    assert len(sessions._session_of) == len(known)
+    known = list(sessions._sessions.values())
+    assert sum(each.used for each in known) == sessions.versions <= 40
+    assert all(each.units == len(each.rows()) > 0 for each in known)
     assert evidence.account.open_units == 90

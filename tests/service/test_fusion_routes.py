@@ -336,17 +336,18 @@ def test_another_namespace_sees_nothing_of_a_retriever(client, stranger):
     assert get(client, "weights").json()["enabled"] is True
 
 
-def test_no_request_but_the_sessions_own_waits_while_learning_holds_its_lock(serve_with):
+def test_no_request_for_weights_waits_while_learning_holds_its_lock(serve_with):
     service = serve_with()
     enable(service, segment_by=["device"])
     record(service, rows())
     log = service.service.log.within("shop", "r")
     caught_up(service, log)
+    live = {**rows(1)[0], "execution_id": "live", "session_id": "s", "occurred_at": None}
+    assert service.post(live).status_code == 200
+    asked = {"session_id": "s", "segment": "device:mobile"}
     lock = service.service.retrievers.get("shop", "r")._bandit._lock
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        with lock:
-            waiting = pool.submit(get, service, "weights/u1", params={"session_id": "s"})
-            assert get(service, "weights/u1").json()["policy"] == "learned"
-            assert service.get("/healthz").status_code == 200
-            assert not waiting.done()
-        assert waiting.result().json()["policy"] == "learned"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, lock:
+        for path, params in (("weights/u1", asked), ("weights/u1", {}), ("weights", {})):
+            found = pool.submit(get, service, path, params=params).result(30).json()
+            assert found["snapshot_id"] is not None
+        assert service.get("/healthz").status_code == 200

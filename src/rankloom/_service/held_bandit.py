@@ -35,9 +35,10 @@ class HeldBandit(FusionBandit):
             with self._lock:
                 self._pending += pending
             raise
+        _ = present.weights.snapshot_id  # made from all of it: no request should have to
         with self._lock:
             if evidence.arms == self.evidence.arms:
-                self._present = present
+                self._serve(present)
         return True
 
     @property
