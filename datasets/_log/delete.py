@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..query_keys import query_digest
+from .insert import keep_counters
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,6 +86,7 @@ def delete_one(cursor: sqlite3.Cursor, where: str, bound: tuple[Any, ...]) -> bo
         f"FROM interactions AS i WHERE {where}",
         (now, *bound),
     )
+    keep_counters(cursor)
     cursor.execute(f"DELETE FROM interactions AS i WHERE {where}", bound)  # noqa: S608
     return cursor.rowcount > 0
 
@@ -113,6 +115,7 @@ def delete_slice_of_user(
         f"{_SESSION}, ? FROM interactions WHERE seq = ?",
         [(user_id, now, seq) for (seq,) in found],
     )
+    keep_counters(cursor)
     cursor.executemany("DELETE FROM interactions WHERE seq = ?", found)
     return len(found)
 
@@ -135,6 +138,7 @@ def expire_slice(
         (*bound, after, last),
     ).fetchall()
     old = [(seq,) for seq, event in rows if event < before]
+    keep_counters(cursor)
     cursor.executemany("DELETE FROM interactions WHERE seq = ?", old)
     return len(old), rows[-1][0] if rows else last
 

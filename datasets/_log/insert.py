@@ -12,12 +12,18 @@ from .rows import VALUE_COLUMNS, PreparedRow, Recorded, moment
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 MAX_GROUP: Final = 8_192
 """Rows of one transaction: an id's counter has 14 bits."""
 
 _SLICES: Final = tuple(1 << power for power in range(10))
+_GIVEN: Final = (
+    "max(seq, ifnull((SELECT max(seq) FROM interactions), 0)), "
+    "max(clock, ifnull((SELECT timestamp FROM interactions ORDER BY seq DESC LIMIT 1), 0))"
+)
+"""The last number and time that were given: by the last row, or noted before it was deleted."""
+
 _COLUMNS: Final = (
     *("seq", "namespace", "retriever", "interaction_id", "event_time", "occurred_at"),
     *("timestamp", "live", "signature", *VALUE_COLUMNS),
@@ -41,12 +47,11 @@ def insert_group(
     scopes : dict
         Numbers of namespaces and retrievers that are known to be committed; new ones join.
     """
-    seq, clock = cursor.execute("SELECT seq, clock FROM log_counters").fetchone()
+    seq, clock = cursor.execute(f"SELECT {_GIVEN} FROM log_counters").fetchone()  # noqa: S608
     now = max(time.time_ns() // 1_000, clock + 1)
     group = _Group(cursor, rows, scopes, seq, now)
-    receipts = [group.take(row) for row in rows]
+    receipts = [group.take(row, scope) for row, scope in zip(rows, group.scopes, strict=True)]
     _insert(cursor, group.inserted)
-    cursor.execute("UPDATE log_counters SET seq = ?, clock = ?", (group.seq, now))
     return receipts
 
 
@@ -61,40 +66,43 @@ class _Group:
         seq: int,
         now: int,
     ) -> None:
-        _number_scopes(cursor, rows, scopes)
+        self.scopes = _number_scopes(cursor, rows, scopes)
         self._now, self.seq = now, seq
         self._timestamp = moment(now)
-        self._scopes = scopes
-        self._known = _known(cursor, rows, scopes)
-        self._kept = _kept(cursor, rows, scopes, now)
+        self._known = _known(cursor, rows, self.scopes)
+        self._kept = _kept(cursor, rows, self.scopes, now)
         self._ids = _rising_ids(now, len(rows))
         self.inserted: list[tuple[Any, ...]] = []
 
-    def take(self, row: PreparedRow) -> Recorded:
+    def take(self, row: PreparedRow, scope: tuple[int, int]) -> Recorded:
         """Return a row's receipt; one that is to be stored joins `inserted`."""
-        namespace, retriever = self._scopes[row.namespace, row.retriever_id]
         given, occurred, now = row.interaction_id, row.occurred_at, self._now
-        if given is not None and (namespace, given) in self._known:
-            return self._known[namespace, given]
+        if given is not None and (scope[0], given) in self._known:
+            return self._known[scope[0], given]
         if occurred is not None and occurred > now:
             occurred = now
         event = now if occurred is None else occurred
-        own = given or next(self._ids)
-        if row.signature is not None:
-            kept_id = _repeated(self._kept, row.signature, event, own)
+        own, signature = given or self._ids.pop(), row.signature
+        if signature is not None:
+            kept_id = _repeated(self._kept, signature, event, own)
             if kept_id is not None:
                 return Recorded("deduplicated", None, self._timestamp, kept_id)
         self.seq = seq = self.seq + 1
-        head = (seq, namespace, retriever, own, event, occurred, now, int(row.live), row.signature)
+        head = (seq, *scope, own, event, occurred, now, int(row.live), signature)
         self.inserted.append(head + row.values)
         if given is not None:
-            self._known[namespace, given] = Recorded("existing", own, self._timestamp, None, seq)
+            self._known[scope[0], given] = Recorded("existing", own, self._timestamp, None, seq)
         return Recorded("created", own, self._timestamp, None, seq)
 
 
 def last_seq(cursor: sqlite3.Cursor) -> int:
     """Return the highest number that any row was given."""
-    return int(cursor.execute("SELECT seq FROM log_counters").fetchone()[0])
+    return int(cursor.execute(f"SELECT {_GIVEN} FROM log_counters").fetchone()[0])  # noqa: S608
+
+
+def keep_counters(cursor: sqlite3.Cursor) -> None:
+    """Note what the last row was given, for it may be deleted now."""
+    cursor.execute(f"UPDATE log_counters SET (seq, clock) = ({_GIVEN})")  # noqa: S608
 
 
 def _insert(cursor: sqlite3.Cursor, rows: list[tuple[Any, ...]]) -> None:
@@ -112,13 +120,17 @@ def _statement(columns: tuple[int, ...]) -> str:
     return f"INSERT INTO interactions ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
 
 
-def _number_scopes(cursor: sqlite3.Cursor, rows: Sequence[PreparedRow], scopes: Scopes) -> None:
-    """Note the numbers of the namespaces and retrievers, made where they are new."""
-    for namespace, retriever in {(row.namespace, row.retriever_id) for row in rows} - set(scopes):
+def _number_scopes(
+    cursor: sqlite3.Cursor, rows: Sequence[PreparedRow], scopes: Scopes
+) -> list[tuple[int, int]]:
+    """Return the numbers of every row's namespace and retriever, made where they are new."""
+    keys = [(row.namespace, row.retriever_id) for row in rows]
+    for namespace, retriever in {key: None for key in keys if key not in scopes}:
         space = _number(cursor, "namespaces", "name = ?", "(name) VALUES (?)", (namespace,))
         where, values = "namespace = ? AND name = ?", "(namespace, name) VALUES (?, ?)"
         number = _number(cursor, "retrievers", where, values, (space, retriever))
         scopes[namespace, retriever] = (space, number)
+    return [scopes[key] for key in keys]
 
 
 def _number(
@@ -134,14 +146,16 @@ def _number(
 def _known(
     cursor: sqlite3.Cursor,
     rows: Sequence[PreparedRow],
-    scopes: Scopes,
+    scopes: list[tuple[int, int]],
 ) -> dict[tuple[int, str], Recorded]:
     """Return the stored rows among the given ids."""
     wanted = [
-        (scopes[row.namespace, row.retriever_id][0], row.interaction_id)
-        for row in rows
+        (space, row.interaction_id)
+        for row, (space, _) in zip(rows, scopes, strict=True)
         if row.interaction_id is not None
     ]
+    if not wanted:
+        return {}
     query = (
         "SELECT i.namespace, i.interaction_id, i.timestamp, i.seq FROM wanted AS w "
         "CROSS JOIN interactions AS i INDEXED BY by_id "
@@ -157,20 +171,21 @@ def _known(
 def _kept(
     cursor: sqlite3.Cursor,
     rows: Sequence[PreparedRow],
-    scopes: Scopes,
+    scopes: list[tuple[int, int]],
     now: int,
 ) -> Kept:
     """Return by signature the stored rows that a row of the group may repeat."""
     wanted = [
         (
-            scopes[row.namespace, row.retriever_id][0],
+            space,
             row.execution_id,
             row.signature,
             now if row.occurred_at is None or row.occurred_at > now else row.occurred_at,
         )
-        for row in rows
+        for row, (space, _) in zip(rows, scopes, strict=True)
         if row.signature is not None
     ]
+    wanted = _of_stored_executions(cursor, wanted)
     query = (
         "SELECT i.signature, i.event_time, i.interaction_id FROM wanted AS w "  # noqa: S608
         "CROSS JOIN interactions AS i INDEXED BY by_execution "
@@ -181,6 +196,21 @@ def _kept(
     for signature, event, own in _looked_up(cursor, "a, b, c, d", wanted, query):
         kept.setdefault(signature, []).append((event, own))
     return kept
+
+
+def _of_stored_executions(
+    cursor: sqlite3.Cursor, wanted: list[tuple[Any, ...]]
+) -> list[tuple[Any, ...]]:
+    """Return the wanted rows of executions that the log knows, where looking for these is less."""
+    executions = list({row[:2]: None for row in wanted})
+    if 2 * len(executions) > len(wanted):
+        return wanted
+    query = (
+        "SELECT w.a, w.b FROM wanted AS w WHERE EXISTS (SELECT 1 FROM interactions AS i "
+        "INDEXED BY by_execution WHERE i.namespace = w.a AND i.execution_id = w.b)"
+    )
+    stored = set(_looked_up(cursor, "a, b", executions, query))
+    return [row for row in wanted if row[:2] in stored] if stored else []
 
 
 def _looked_up(
@@ -197,11 +227,15 @@ def _looked_up(
         start += len(part)
         # NULLs equal nothing.
         part += [(None,) * width] * (size - len(part))
-        marks = ", ".join([f"({', '.join('?' * width)})"] * size)
-        bound = [value for row in part for value in row]
-        cursor.execute(f"WITH wanted ({names}) AS (VALUES {marks}) {query}", bound)
+        cursor.execute(_lookup(names, size, query), [value for row in part for value in row])
         found += cursor.fetchall()
     return found
+
+
+@cache
+def _lookup(names: str, size: int, query: str) -> str:
+    marks = ", ".join(["(" + ", ".join("?" * (names.count(",") + 1)) + ")"] * size)
+    return f"WITH wanted ({names}) AS (VALUES {marks}) {query}"
 
 
 def _repeated(kept: Kept, signature: int, event: int, own: str) -> str | None:
@@ -214,11 +248,13 @@ def _repeated(kept: Kept, signature: int, event: int, own: str) -> str | None:
     return None
 
 
-def _rising_ids(now: int, size: int) -> Iterator[str]:
-    """Yield ids in the layout of UUID version 7 that rise within a group and between groups."""
+def _rising_ids(now: int, size: int) -> list[str]:
+    """Return ids in the layout of UUID version 7, highest first; later groups' are higher."""
     milliseconds, rest = divmod(now, 1_000)
     stamp = f"{milliseconds:012x}"
     prefix = f"{stamp[:8]}-{stamp[8:]}-7{rest * 4:03x}-"
     random = os.urandom(6 * size).hex()
-    for count in range(size):
-        yield f"{prefix}{0x8000 | count:04x}-{random[12 * count : 12 * count + 12]}"
+    return [
+        f"{prefix}{0x8000 | count:04x}-{random[12 * count : 12 * count + 12]}"
+        for count in range(size - 1, -1, -1)
+    ]

@@ -89,12 +89,11 @@ class PreparedRow(msgspec.Struct, frozen=True, gc=False):
         self, recorded: Recorded, read: Callable[[str], Any] = msgspec.json.decode
     ) -> dict[str, Any]:
         """Return the fields of that record; what is kept as JSON goes through `read`."""
-        occurred = self.occurred_at
-        if occurred is not None:
-            occurred = min(occurred, microseconds(recorded.timestamp))
-        now = microseconds(recorded.timestamp)
-        row = recorded.interaction_id, self.retriever_id, occurred, now, *self.values
-        return _fields(row, read, deduplicated=recorded.status == "deduplicated")
+        occurred = None
+        if self.occurred_at is not None:
+            occurred = min(moment(self.occurred_at), recorded.timestamp)
+        row = recorded.interaction_id, self.retriever_id, occurred, recorded.timestamp
+        return _fields(row, self.values, read, deduplicated=recorded.status == "deduplicated")
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
@@ -241,13 +240,20 @@ SELECTED: Final = ", ".join(
 
 def make_interaction(row: Sequence[Any]) -> Interaction:
     """Return a record of the columns `SELECTED`."""
-    return Interaction(**_fields(row, msgspec.json.decode))
+    interaction_id, retriever, occurred_at, timestamp, *values = row
+    occurred = None if occurred_at is None else moment(occurred_at)
+    head = interaction_id, retriever, occurred, moment(timestamp)
+    return Interaction(**_fields(head, values, msgspec.json.decode))
 
 
 def _fields(
-    row: Sequence[Any], read: Callable[[str], Any], *, deduplicated: bool = False
+    head: tuple[str | None, str, dt.datetime | None, dt.datetime],
+    values: Sequence[Any],
+    read: Callable[[str], Any],
+    *,
+    deduplicated: bool = False,
 ) -> dict[str, Any]:
-    interaction_id, retriever, occurred_at, timestamp, *values = row
+    interaction_id, retriever, occurred_at, timestamp = head
     document, types, position, metadata, user, session, execution, *more = values
     snapshot, snapshot_is_text, score, size, channel, unknown = more
     return {
@@ -263,10 +269,10 @@ def _fields(
         "document_score": score,
         "result_set_size": size,
         "feature_uri": channel,
-        "occurred_at": None if occurred_at is None else moment(occurred_at),
+        "occurred_at": occurred_at,
         "interaction_id": interaction_id,
         "deduplicated": deduplicated,
-        "timestamp": moment(timestamp),
+        "timestamp": timestamp,
         "warning": _warning(channel, unknown, deduplicated=deduplicated),
     }
 

@@ -21,8 +21,8 @@ _CACHE_KIBIBYTES: Final = 32_768
 _CHECKPOINT_PAGES: Final = 4_000
 _TABLES: Final = (
     "CREATE TABLE log_meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    # The last number and time that were given: neither is given again, whatever is deleted. One
-    # row, since every commit writes it.
+    # The last number and time that were given before a deletion: neither is given again, whatever
+    # is deleted. The rows themselves tell of later ones, so that no commit writes a page for it.
     "CREATE TABLE log_counters (seq INTEGER NOT NULL, clock INTEGER NOT NULL)",
     "CREATE TABLE namespaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     # A row without a retriever has the empty name: NULLs would not be unique.

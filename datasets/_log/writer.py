@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from ...errors import InvalidInputError, StoreBusyError, StoreError
 from .insert import MAX_GROUP, Scopes, insert_group
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .rows import PreparedRow, Recorded
 
 T = TypeVar("T")
+Tell: TypeAlias = "Callable[[list[Recorded] | None, BaseException | None], object]"
+"""Takes receipts that are committed, or the error that undid them."""
+
 MAX_ROWS: Final = 50_000
 """Rows that may wait."""
 
@@ -47,7 +50,7 @@ class Opener(Protocol):
 class _Rows(NamedTuple):
     rows: Sequence[PreparedRow]
     size: int
-    future: Future[list[Recorded]]
+    tell: Tell
 
 
 class _Task(NamedTuple):
@@ -79,7 +82,21 @@ class Writer:
         return self._rows
 
     def submit(self, rows: Sequence[PreparedRow]) -> Future[list[Recorded]]:
-        """Queue rows for the next transaction.
+        """Queue rows for the next transaction; raises as `send`."""
+        future: Future[list[Recorded]] = Future()
+        future.set_running_or_notify_cancel()
+
+        def tell(receipts: list[Recorded] | None, error: BaseException | None) -> None:
+            if receipts is None:
+                future.set_exception(error)
+            else:
+                future.set_result(receipts)
+
+        self.send(rows, tell)
+        return future
+
+    def send(self, rows: Sequence[PreparedRow], tell: Tell) -> None:
+        """Queue rows for the next transaction; `tell` is called in the writer's thread after it.
 
         Raises
         ------
@@ -89,8 +106,6 @@ class Writer:
         if len(rows) > MAX_GROUP:
             msg = f"rows: at most {MAX_GROUP:,} at once, got {len(rows):,}; send them in parts"
             raise InvalidInputError(msg)
-        future: Future[list[Recorded]] = Future()
-        future.set_running_or_notify_cancel()
         size = sum([row.size for row in rows])
         with self._condition:
             if self._queue and (self._rows + len(rows) > MAX_ROWS or self._size + size > MAX_BYTES):
@@ -98,8 +113,7 @@ class Writer:
                 raise StoreBusyError(msg)
             self._rows += len(rows)
             self._size += size
-            self._put(_Rows(rows, size, future))
-        return future
+            self._put(_Rows(rows, size, tell))
 
     def run(self, step: Callable[[sqlite3.Cursor], T]) -> T:
         """Run a step in a transaction of its own, after what was queued before."""
@@ -159,43 +173,39 @@ class Writer:
 
     def _do(self, group: list[_Rows] | _Task) -> None:
         if isinstance(group, _Task):
-            self._settle([group.future], lambda c: [group.step(c)])
+            self._do_task(group)
             return
-
-        def insert(cursor: sqlite3.Cursor) -> list[list[Recorded]]:
-            rows = [row for item in group for row in item.rows]
-            receipts = insert_group(cursor, rows, self._scopes)
-            results, start = [], 0
-            for item in group:
-                results.append(receipts[start : start + len(item.rows)])
-                start += len(item.rows)
-            return results
-
-        if self._settle([item.future for item in group], insert):
-            for callback in list(self.callbacks):
-                self._call(callback)
-
-    def _settle(
-        self, futures: list[Future[Any]], step: Callable[[sqlite3.Cursor], list[Any]]
-    ) -> bool:
-        """Run a transaction and tell its futures."""
+        rows = group[0].rows if len(group) == 1 else [row for item in group for row in item.rows]
         try:
             with self._opener.told():
-                results = self._transact(step)
+                receipts = self._transact(lambda cursor: insert_group(cursor, rows, self._scopes))
         except BaseException as error:  # noqa: BLE001 - the thread must live, whoever waits is told
-            for future in futures:
-                future.set_exception(error)
-            return False
-        for future, result in zip(futures, results, strict=True):
-            future.set_result(result)
-        return True
+            for item in group:
+                self._call(item.tell, None, error)
+            return
+        start = 0
+        for item in group:
+            end = start + len(item.rows)
+            self._call(item.tell, receipts[start:end], None)
+            start = end
+        for callback in list(self.callbacks):
+            self._call(callback)
 
-    def _transact(self, step: Callable[[sqlite3.Cursor], list[Any]]) -> list[Any]:
+    def _do_task(self, task: _Task) -> None:
+        try:
+            with self._opener.told():
+                result = self._transact(task.step)
+        except BaseException as error:  # noqa: BLE001 - as above
+            task.future.set_exception(error)
+        else:
+            task.future.set_result(result)
+
+    def _transact(self, step: Callable[[sqlite3.Cursor], T]) -> T:
         connection = self._connected()
         cursor = connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            results = step(cursor)
+            result = step(cursor)
             cursor.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -204,7 +214,7 @@ class Writer:
             raise
         finally:
             cursor.close()
-        return results
+        return result
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -219,8 +229,8 @@ class Writer:
             connection.close()
 
     @staticmethod
-    def _call(callback: Callable[[], object]) -> None:
+    def _call(function: Callable[..., object], *arguments: object) -> None:
         try:
-            callback()
+            function(*arguments)
         except Exception:
-            _logger.exception("a callback of on_commit failed")
+            _logger.exception("a callback of the log failed")

@@ -1,6 +1,7 @@
 """The interaction log keeps what it acknowledges, once, and answers it field by field."""
 
 import datetime as dt
+import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -291,10 +292,39 @@ def test_deleting_is_idempotent_and_leaves_a_note(log):
     assert log.within("default", "r2").deletions_after(0) == []
 
 
-def test_a_number_is_never_given_twice(log):
-    log.delete(log.record(row()).interaction_id)
-    log.record(row())
-    assert log.rows_after(0).frame["seq"].to_list() == [2]
+@pytest.mark.parametrize("way", ["delete", "delete_user", "expire"])
+def test_no_number_and_no_time_is_given_twice_whatever_was_deleted(url, monkeypatch, way):
+    falling = itertools.count(3_000_000_000_000, -1_000_000)
+    monkeypatch.setattr("rankloom.datasets._log.insert.time.time_ns", lambda: next(falling))
+    with InteractionLog(url) as log:
+        for number in (1, 2):
+            stored = log.record(row("gone", user_id="u"))
+            assert log.last_row == number
+            forget = {
+                "delete": lambda own=stored.interaction_id: log.delete(own),
+                "delete_user": lambda: log.delete_user("u"),
+                "expire": lambda: log.expire(NOON),
+            }
+            assert forget[way]() == 1
+            assert log.last_row == number
+            last = stored.timestamp
+    with InteractionLog(url) as again:
+        assert again.last_row == 2
+        kept = [again.record(row("kept")), again.record(row("kept"))]
+        assert again.rows_after(0).frame["seq"].to_list() == [3, 4]
+        assert last < kept[0].timestamp < kept[1].timestamp
+
+
+def test_a_batch_finds_its_repeats_among_executions_that_are_stored_and_that_are_not(log):
+    def shown(execution):
+        rows = [row(f"d{i}", execution_id=execution) for i in range(10)]
+        return [each | {"occurred_at": "2026-01-31T12:00:00Z"} for each in rows]
+
+    log.record_batch(shown("stored")[:5])
+    log.within("other").record_batch(shown("new"))
+    report = log.record_batch([*shown("new"), *shown("stored"), *shown("new")[:1]])
+    statuses = [result.status for result in report.results]
+    assert statuses == ["created"] * 10 + ["deduplicated"] * 5 + ["created"] * 5 + ["deduplicated"]
 
 
 def test_deleting_a_user_takes_every_row_and_says_so_to_every_retriever(log):

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from concurrent.futures import Future
 
 import pytest
 
@@ -21,6 +20,17 @@ class CountingLoop(asyncio.SelectorEventLoop):
         return super().call_soon_threadsafe(*arguments, **options)
 
 
+class Writer:
+    """Keeps what it is sent until it is asked to tell."""
+
+    def __init__(self):
+        self.tells = []
+
+    def send(self, rows, tell):
+        assert rows == []
+        self.tells.append(tell)
+
+
 @pytest.fixture
 def loop():
     made = CountingLoop()
@@ -28,43 +38,44 @@ def loop():
     made.close()
 
 
-async def all_waiting(commits, futures):
+async def all_waiting(writer, number):
     """Return tasks that wait already."""
-    tasks = [asyncio.ensure_future(commits.done(future)) for future in futures]
+    commits = Commits()
+    tasks = [asyncio.ensure_future(commits.stored(writer.send, [])) for _ in range(number)]
     await asyncio.sleep(0)
     return tasks
 
 
 def test_those_of_one_commit_share_one_wake_and_each_gets_its_own_outcome(loop):
-    commits, futures = Commits(), [Future() for _ in range(WAITERS)]
+    writer = Writer()
 
     async def main():
-        tasks = await all_waiting(commits, futures)
+        tasks = await all_waiting(writer, WAITERS)
         before = loop.woken
         # The loop's own thread stands in for the writer's: nothing is told meanwhile.
-        for number, future in enumerate(futures):
+        for number, tell in enumerate(writer.tells):
             if number % 2:
-                future.set_exception(ValueError(number))
+                tell(None, ValueError(number))
             else:
-                future.set_result(number)
+                tell([number], None)
         told = await asyncio.gather(*tasks, return_exceptions=True)
         return told, loop.woken - before
 
     told, woken = loop.run_until_complete(main())
     assert woken == 1
-    assert told[::2] == list(range(0, WAITERS, 2))
+    assert told[::2] == [[n] for n in range(0, WAITERS, 2)]
     assert [error.args for error in told[1::2]] == [(n,) for n in range(1, WAITERS, 2)]
 
 
 def test_nobody_is_forgotten_while_threads_finish_at_any_time(loop):
-    commits, futures = Commits(), [Future() for _ in range(2_000)]
+    writer = Writer()
 
     def finish(start):
-        for number in range(start, len(futures), 4):
-            futures[number].set_result(number)
+        for number in range(start, len(writer.tells), 4):
+            writer.tells[number]([number], None)
 
     async def main():
-        tasks = await all_waiting(commits, futures)
+        tasks = await all_waiting(writer, 2_000)
         threads = [threading.Thread(target=finish, args=(start,)) for start in range(4)]
         for thread in threads:
             thread.start()
@@ -73,33 +84,35 @@ def test_nobody_is_forgotten_while_threads_finish_at_any_time(loop):
             thread.join()
         return told
 
-    assert loop.run_until_complete(main()) == list(range(2_000))
+    assert loop.run_until_complete(main()) == [[n] for n in range(2_000)]
 
 
 def test_who_gave_up_waiting_holds_up_nobody(loop):
-    commits, futures = Commits(), [Future(), Future()]
+    writer = Writer()
 
     async def main():
-        gone, stays = await all_waiting(commits, futures)
+        gone, stays = await all_waiting(writer, 2)
         gone.cancel()
         await asyncio.sleep(0)
-        futures[0].set_result("gone")
-        futures[1].set_result("stays")
+        for tell, receipt in zip(writer.tells, ("gone", "stays"), strict=True):
+            tell([receipt], None)
         return await stays, gone.cancelled()
 
-    assert loop.run_until_complete(main()) == ("stays", True)
-    assert futures[0].result() == "gone"
+    assert loop.run_until_complete(main()) == (["stays"], True)
 
 
 def test_a_later_loop_is_told_though_an_earlier_one_is_closed(loop):
-    commits, left = Commits(), Future()
+    commits, writer = Commits(), Writer()
     earlier = asyncio.SelectorEventLoop()
-    waiting = earlier.create_task(commits.done(left))
+    waiting = earlier.create_task(commits.stored(writer.send, []))
     earlier.call_later(0.0, waiting.cancel)
     with pytest.raises(asyncio.CancelledError):
         earlier.run_until_complete(waiting)
     earlier.close()
-    left.set_result(None)
-    later = Future()
-    threading.Timer(0.05, later.set_result, ["told"]).start()
-    assert loop.run_until_complete(asyncio.wait_for(commits.done(later), 30)) == "told"
+    writer.tells[0]([], None)
+
+    def send(_, tell):
+        threading.Timer(0.05, tell, [["told"], None]).start()
+
+    told = asyncio.wait_for(commits.stored(send, []), 30)
+    assert loop.run_until_complete(told) == ["told"]

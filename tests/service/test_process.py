@@ -246,6 +246,10 @@ def foreign(folder):
         (lambda _: {}, ("--host", "x" * 300), "--host"),
         (lambda _: {}, ("--retention-days", "0"), "retention_days"),
         (lambda _: {}, ("--retention-days", "inf"), "retention_days"),
+        (lambda _: {}, ("--open-days", "0"), "open_days"),
+        (lambda _: {}, ("--open-days", "nan"), "open_days"),
+        (lambda _: {}, ("--publish-every", "-1"), "publish_every"),
+        (lambda _: {}, ("--publish-every", "inf"), "publish_every"),
     ],
 )
 def test_what_keeps_it_from_starting_is_said_in_one_line(tmp_path, capsys, change, options, said):

@@ -1,6 +1,8 @@
 """What only a raw connection can do: half requests, no HTTP, slow senders and readers, crowds."""
 
+import asyncio
 import contextlib
+import gc
 import json
 import re
 import socket
@@ -8,6 +10,8 @@ import threading
 import time
 
 import pytest
+
+from rankloom.service import ServiceSettings, create_app
 
 INTERACTIONS = "/v1/retrievers/interactions"
 CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}
@@ -155,6 +159,71 @@ def test_a_header_behind_the_body_is_no_header(client):
     with Wire(client) as wire:
         wire.send(text + body)
         assert wire.status() == 401
+
+
+def test_a_short_head_with_a_long_body_in_one_piece_is_taken(client):
+    body = json.dumps({**CLICK, "metadata": {"text": "x" * 100_000}}).encode()
+    with Wire(client) as wire:
+        wire.send(head(client, content_length=len(body)) + body)
+        assert wire.status() == 200
+
+
+def as_messages(app, method, path, body, headers):
+    """Return status, headers and body of a request whose server knows ASGI's messages only."""
+    sent = []
+    parts = [(body[:5], True), (body[5:], False)]
+
+    async def receive():
+        part, more = parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": more}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "raw_path": path.encode(), "query_string": b""}
+    scope["headers"] = [(k.encode(), v.encode()) for k, v in headers.items()]
+    asyncio.run(app(scope, receive, send))
+    start, *rest = sent
+    found = {name.decode(): value.decode() for name, value in start["headers"]}
+    text = b"" if method == "HEAD" else b"".join(message["body"] for message in rest)
+    return start["status"], found, text
+
+
+def test_an_answer_is_the_same_whether_or_not_the_server_takes_it_whole(serve_with, tmp_path):
+    client = serve_with()
+    settings = ServiceSettings(
+        log=f"sqlite:///{tmp_path}/other.db",
+        state=f"sqlite:///{tmp_path}/other-fusion.db",
+        token_file=tmp_path / "tokens",
+    )
+    app = create_app(settings)
+    token = {**client.tokens.headers("admin"), **JSON, "x-request-id": "same"}
+    try:
+        for method, path, body, headers in (
+            ("GET", "/healthz", b"", {}),
+            ("HEAD", "/healthz", b"", {}),
+            ("GET", "/nowhere", b"", {}),
+            ("PUT", INTERACTIONS, b"", {}),
+            ("POST", INTERACTIONS, b"{}", {}),
+            ("POST", INTERACTIONS, b'{"feature_id": [', token),
+            ("POST", f"{INTERACTIONS}/list", b"{}", token),
+            ("DELETE", f"{INTERACTIONS}/none", b"", token),
+        ):
+            given = {"content-length": str(len(body)), "x-request-id": "same", **headers}
+            whole = client.http.request(method, path, content=body, headers=given)
+            found = {k: v for k, v in whole.headers.items() if k not in {"date", "connection"}}
+            other = as_messages(app, method, path, body, given)
+            assert other == (whole.status_code, found, whole.content)
+    finally:
+        app.close()
+
+
+def test_garbage_is_looked_for_as_before_once_the_service_has_ended(serve_with):
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    client = serve_with()
+    assert gc.get_threshold() != before
+    client.stop()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
 
 
 def test_an_upgrade_is_answered_as_http(client):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .deadlines import Deadlines
     from .endpoint import Endpoint
+    from .wire import Wire
 
 DRAIN_BYTES: Final = 16_000_000
 DRAIN_SECONDS: Final = 1.0
@@ -57,8 +58,10 @@ def size_of(headers: Mapping[str, str], limit: int) -> int:
     return int(text)
 
 
-async def read_body(receive: Receive, limit: int, seconds: float, deadlines: Deadlines) -> bytes:
-    """Return the whole body.
+async def read_body(
+    wire: Wire | None, receive: Receive, limit: int, seconds: float, deadlines: Deadlines
+) -> bytes:
+    """Return the whole body, at once if it has come.
 
     Raises
     ------
@@ -67,6 +70,11 @@ async def read_body(receive: Receive, limit: int, seconds: float, deadlines: Dea
     Disconnected
         If the connection breaks before its end.
     """
+    body = None if wire is None else wire.body()
+    if body is not None:
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
     try:
         with deadlines.within(seconds):
             return await _read(receive, limit)

@@ -78,21 +78,28 @@ class _Door:
         if endpoint.role in {None, Role.METRICS}:
             # Whoever watches the service is answered when it is busy, too.
             return await endpoint.handle(call)
-        with service.limits.request():
+        service.limits.enter()
+        try:
             wanted = endpoint.body is not None
             if not wanted or not (endpoint.body_required or exchange.body_pending):
                 return await endpoint.handle(call)
             return await self._with_body(call, exchange, receive)
+        finally:
+            service.limits.leave()
 
     async def _with_body(self, call: Call, exchange: Exchange, receive: Receive) -> Any:
         check_kind(call.headers)
-        limit = self.endpoint.body_limit
-        with self._service.limits.memory(size_of(call.headers, limit)):
-            seconds = self._service.settings.body_seconds
-            call.raw = await read_body(receive, limit, seconds, self._service.deadlines)
+        limits, limit = self._service.limits, self.endpoint.body_limit
+        size = size_of(call.headers, limit)
+        limits.reserve(size)
+        try:
+            seconds, deadlines = self._service.settings.body_seconds, self._service.deadlines
+            call.raw = await read_body(exchange.wire, receive, limit, seconds, deadlines)
             exchange.body_pending = False
             call.body = self._decoded(call.raw)
             return await self.endpoint.handle(call)
+        finally:
+            limits.release(size)
 
     def _caller(self, headers: Mapping[str, str]) -> Caller:
         needed = self.endpoint.role

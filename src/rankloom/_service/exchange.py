@@ -12,6 +12,8 @@ from .endpoint import Answer, Refusal
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from .wire import Wire
+
 UNMATCHED: Final = "unmatched"
 KEY: Final = "rankloom.exchange"
 """Where a request's `Exchange` stands in its ASGI scope."""
@@ -37,6 +39,7 @@ class Exchange:
     method: str = "OTHER"
     answer: Any = None
     body_pending: bool = False
+    wire: Wire | None = None
 
 
 def headers_of(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -75,7 +78,7 @@ def encoded(value: Any) -> tuple[int, bytes, Mapping[str, str]]:
 async def send_answer(
     send: Callable[[Any], Awaitable[None]],
     parts: tuple[int, bytes, Mapping[str, str]],
-    request_id: str,
+    exchange: Exchange,
     *,
     close: bool,
 ) -> None:
@@ -84,15 +87,18 @@ async def send_answer(
     headers = [
         (b"content-type", own.get("content-type", "application/json").encode("latin-1")),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", request_id.encode("ascii")),
+        (b"x-request-id", exchange.request_id.encode("ascii")),
         *_COMMON,
     ]
     headers += [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in own.items()
-        if name != "content-type"
+        if name not in {"content-type", "connection"}
     ]
+    close |= own.get("connection") == "close"
     if close:
         headers.append((b"connection", b"close"))
+    if exchange.wire is not None and exchange.wire.answer(status, headers, body, close=close):
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

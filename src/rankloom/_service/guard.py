@@ -13,6 +13,7 @@ from .body import Disconnected, drain
 from .endpoint import Refusal
 from .exchange import KEY, Exchange, encoded, envelope, headers_of, send_answer
 from .faults import invalid, store_failed
+from .wire import wire_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,12 +47,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        exchange = Exchange(access_log.request_id(_given_id(scope)), {})
+        exchange = Exchange(access_log.request_id(_given_id(scope)), {}, wire=wire_of(scope))
         parts = await self._answer(exchange, scope, receive, send)
         status, size = CLIENT_GONE, 0
         if parts is not None:
             close = exchange.body_pending and not await _ended(exchange, receive)
-            await send_answer(send, parts, exchange.request_id, close=close)
+            await send_answer(send, parts, exchange, close=close)
             status, size = parts[0], len(parts[1])
         seconds = perf_counter() - started
         method, route = exchange.method, exchange.route

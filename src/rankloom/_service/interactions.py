@@ -52,7 +52,7 @@ async def create_interaction(call: Call) -> InteractionResponse:
     row = _prepared(log, call)
     if row.live:
         _check_rate(call, row)
-    recorded = (await call.service.committed(log.submit([row])))[0]
+    recorded = (await call.service.committed(log, [row]))[0]
     call.service.metrics.rows(recorded.status)
     if recorded.status == "existing":
         return await _stored(call, str(recorded.interaction_id))
@@ -69,7 +69,7 @@ async def create_interactions(call: Call) -> BatchResponse:
     log = call.service.view(call.caller.namespace)
     rows = await call.service.in_thread(log.prepare_batch, call.raw, limit=MOST_INTERACTIONS)
     good = [row for row in rows if not isinstance(row, RowFault)]
-    stored = await call.service.committed(log.submit(good)) if good else []
+    stored = await call.service.committed(log, good) if good else []
     receipts = iter(stored)
     outcomes = [row if isinstance(row, RowFault) else next(receipts) for row in rows]
     return _batch_response(call, outcomes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
@@ -10,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 from .endpoint import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .settings import ServiceSettings
 
 WINDOW_SECONDS: Final = 60.0
@@ -29,39 +26,37 @@ class Limits:
         self.bytes = 0
         self.live = LiveEvents(settings.live_events_per_minute)
 
-    @contextlib.contextmanager
-    def request(self) -> Iterator[None]:
-        """Count one request while it is in work.
+    def enter(self) -> None:
+        """Count one request; whoever calls this calls `leave` when it is done.
 
         Raises
         ------
         Refusal
-            With status 503 if too many are.
+            With status 503 if too many are in work; it is not counted then.
         """
         if self.requests >= self._max_requests:
             raise busy()
         self.requests += 1
-        try:
-            yield
-        finally:
-            self.requests -= 1
 
-    @contextlib.contextmanager
-    def memory(self, size: int) -> Iterator[None]:
-        """Set bytes aside for one body.
+    def leave(self) -> None:
+        """Count one request less."""
+        self.requests -= 1
+
+    def reserve(self, size: int) -> None:
+        """Set bytes aside for one body; whoever calls this calls `release` when it is done.
 
         Raises
         ------
         Refusal
-            With status 503 if they do not fit beside what is in work.
+            With status 503 if they do not fit beside what is in work; none are set aside then.
         """
         if self.bytes and self.bytes + size > self._max_bytes:
             raise busy()
         self.bytes += size
-        try:
-            yield
-        finally:
-            self.bytes -= size
+
+    def release(self, size: int) -> None:
+        """Give bytes back."""
+        self.bytes -= size
 
 
 class LiveEvents:

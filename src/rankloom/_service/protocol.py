@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .endpoint import Refusal
 from .exchange import envelope
+from .wire import EXTENSION, Wire
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,8 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _unsent: asyncio.TimerHandle | None = None
     _in_head = True  # whoever connects and says nothing is waited for as for a head
     _in_body = False
-    _head_bytes = 0
-    _raw_bytes = 0
+    _raw_bytes = _chunk_bytes = _first_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or refuse it where there are too many."""
@@ -69,7 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         # Counted before parsing: the parser gathers a header of any length before it tells of it.
-        self._raw_bytes += len(data)
+        self._chunk_bytes = len(data)
+        self._raw_bytes += self._chunk_bytes
         super().data_received(data)
         if self.transport.is_closing() or not (self._in_head or self._in_body):
             self._unwatch()
@@ -83,25 +84,22 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin a request's head."""
         super().on_message_begin()
         self._in_head, self._in_body = True, False
-        self._head_bytes = self._raw_bytes = 0
+        self._raw_bytes, self._first_bytes = 0, self._chunk_bytes
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop(_TOO_EAGER)
 
-    def on_url(self, url: bytes) -> None:
-        """Count the request line."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header; one that follows the body is dropped, for no proxy has looked at it."""
-        if self._in_head:
-            self._count(len(name) + len(value) + 4)
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
-        """End the head."""
+        """End the head, if it is no longer than it may be."""
+        # Only a head that may be too long is counted: most come whole, in one small chunk.
+        most = self._first_bytes + self._raw_bytes
+        if most > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
+            self._stop(_TOO_LARGE)
         self._in_head, self._in_body = False, True
         super().on_headers_complete()
+        extensions: dict[str, Any] = {EXTENSION: Wire(self.cycle)}
+        self.scope["extensions"] = extensions
+        # A header that follows the body is dropped, for no proxy has looked at it.
+        self.headers = []
 
     def on_message_complete(self) -> None:
         """End the request."""
@@ -135,10 +133,8 @@ class BoundedProtocol(HttpToolsProtocol):
         del msg
         self._refuse(self._refusal)
 
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._stop(_TOO_LARGE)
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
 
     def _stop(self, refusal: Refusal) -> None:
         """Make the parser give up; it calls `send_400_response` then."""

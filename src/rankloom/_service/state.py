@@ -17,9 +17,9 @@ from .metrics import Metrics
 from .tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ..datasets._log.rows import PreparedRow, Recorded
     from ..datasets.log import InteractionLog
     from ..ltr.ranker import Ranker
     from .retrievers import Retrievers
@@ -81,7 +81,11 @@ class Service:
             self.log.check()
             _reach(settings.state)
             self.retrievers = Retrievers(
-                self.log, settings.state, retention_days=settings.retention_days
+                self.log,
+                settings.state,
+                retention_days=settings.retention_days,
+                open_days=settings.open_days,
+                publish_every=settings.publish_every,
             )
             opened.callback(self.retrievers.stop)
             self.retrievers.start()
@@ -102,9 +106,9 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(function, *args, **named))
 
-    async def committed(self, future: Future[T]) -> T:
-        """Wait until the log's writer has committed; it goes on where the waiting is given up."""
-        return await self._commits.done(future)
+    async def committed(self, log: InteractionLog, rows: Sequence[PreparedRow]) -> list[Recorded]:
+        """Let the log's writer commit rows; it goes on where the waiting is given up."""
+        return await self._commits.stored(log._file.writer.send, rows)  # noqa: SLF001 - our own
 
     async def unready(self) -> list[str]:
         """Return why the service cannot work, looked at once a second at most.
@@ -121,7 +125,7 @@ class Service:
         reasons = []
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                await self.committed(self.log.submit([]))
+                await self.committed(self.log, [])
         except TimeoutError:
             reasons.append("the log takes too long")
         except RankloomError:
