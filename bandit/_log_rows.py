@@ -46,10 +46,4 @@ def known_types(frame: pl.DataFrame, rewards: RewardTable) -> pl.DataFrame:
 def _fold(into: Evidence, frame: pl.DataFrame, *, live: bool) -> UpdateReport:
     read = read_columns(frame, into.arms, into.identity, into.rewards)
     columns = replace(read.columns, live=np.full(len(read.columns), live))
-    return replace(
-        into.update(columns),
-        quarantined=read.refused.rows,
-        other_retriever=read.other_retriever,
-        bad_scores=read.bad_scores,
-        unknown_scores=read.unknown_scores,
-    )
+    return read.reported(into.update(columns))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from ._update_report import UpdateReport
     from .identity import Identity
     from .rewards import RewardTable
 
@@ -38,6 +39,18 @@ class ReadRows(NamedTuple):
     bad_scores: int
     unknown_scores: int
     refused: Quarantine
+
+    def reported(self, report: UpdateReport) -> UpdateReport:
+        """Return the report of the fold of these columns with what was left out before it."""
+        return replace(
+            report,
+            rows=self.rows_read,
+            other_retriever=self.other_retriever,
+            bad_scores=self.bad_scores,
+            unknown_scores=self.unknown_scores,
+            quarantined=self.refused.rows,
+            quarantine_reasons=dict(self.refused.reasons),
+        )
 
 
 def read_columns(

@@ -165,25 +165,34 @@ return found
 )
 """ARGV: the cursor from which on. False where what came since is no longer listed."""
 
+_SNAPSHOTS: Final = """
+local texts, ids = KEYS[1] .. 'snapshots', KEYS[1] .. 'snapshot_ids'
+local function keep_snapshots(most)
+  for _, old in ipairs(redis.call('LRANGE', ids, most, -1)) do redis.call('HDEL', texts, old) end
+  if most == 0 then redis.call('DEL', ids) else redis.call('LTRIM', ids, 0, most - 1) end
+end
+"""
+
 CLEAR: Final = (
     _NAMES
+    + _SNAPSHOTS
     + """
 for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
 if ARGV[1] == '0' then redis.call('UNLINK', wishes)
 elseif redis.call('HLEN', wishes) > 0 then redis.call('HSET', head, 'sizes', sizes()) end
+keep_snapshots(tonumber(ARGV[1]))
 return 'ok'
 """
 )
-"""KEYS: the prefix, the keys to remove. ARGV: 1 where the wishes stay."""
+"""KEYS: the prefix, the keys to remove. ARGV: 1 where the wishes and one snapshot stay, else 0."""
 
-PUT_SNAPSHOT: Final = """
-local texts, ids = KEYS[1] .. 'snapshots', KEYS[1] .. 'snapshot_ids'
+PUT_SNAPSHOT: Final = (
+    _SNAPSHOTS
+    + """
 redis.call('HSET', texts, ARGV[1], ARGV[2])
 redis.call('LREM', ids, 0, ARGV[1])
 redis.call('LPUSH', ids, ARGV[1])
-for _, old in ipairs(redis.call('LRANGE', ids, tonumber(ARGV[3]), -1)) do
-  redis.call('HDEL', texts, old)
-end
-redis.call('LTRIM', ids, 0, tonumber(ARGV[3]) - 1)
+keep_snapshots(tonumber(ARGV[3]))
 return 'ok'
 """
+)

@@ -50,12 +50,13 @@ class RedisStore(Store):
         Parameters
         ----------
         keep_wishes : bool
-            Keep what users wished (`opt_out`, `reset_user`), for the state to be learnt again.
+            Keep what users wished (`opt_out`, `reset_user`) and the newest snapshot, for the state
+            to be learnt again: who serves from the store goes on by that snapshot meanwhile.
         """
         with self._told():
             units = self._client.hscan_iter(self._prefix + b"units", count=1_000)
             users = {value[_USER : _USER + 8] for _, value in units}
-            parts = ["head", "units", "users", "changes", "snapshots", "snapshot_ids"]
+            parts = ["head", "units", "users", "changes"]
             keys = [self._prefix + part.encode() for part in parts]
             keys += [self._prefix + b"user:" + user for user in users]
             self._client.register_script(scripts.CLEAR)([self._prefix, *keys], [int(keep_wishes)])

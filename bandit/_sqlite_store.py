@@ -85,11 +85,12 @@ class SqliteStore(Store):
         Parameters
         ----------
         keep_wishes : bool
-            Keep what users wished (`opt_out`, `reset_user`), for the state to be learnt again.
+            Keep what users wished (`opt_out`, `reset_user`) and the newest snapshot, for the state
+            to be learnt again: who serves from the store goes on by that snapshot meanwhile.
         """
         with self._cursor(write=True) as (cursor, state):
-            for table in ("fusion_units", "fusion_snapshots"):
-                cursor.execute(f"DELETE FROM {table} WHERE state = ?", (state,))  # noqa: S608
+            cursor.execute("DELETE FROM fusion_units WHERE state = ?", (state,))
+            _keep_snapshots(cursor, state, int(keep_wishes))
             if keep_wishes:
                 cursor.execute("UPDATE fusion_users SET sums = NULL WHERE state = ?", (state,))
             cursor.execute(
@@ -112,11 +113,7 @@ class SqliteStore(Store):
                 "INSERT INTO fusion_snapshots (state, id, text) VALUES (?, ?, ?)",
                 (state, snapshot_id, text),
             )
-            cursor.execute(
-                "DELETE FROM fusion_snapshots WHERE state = ? AND number NOT IN (SELECT number "
-                "FROM fusion_snapshots WHERE state = ? ORDER BY number DESC LIMIT ?)",
-                (state, state, _KEPT_SNAPSHOTS),
-            )
+            _keep_snapshots(cursor, state, _KEPT_SNAPSHOTS)
 
     def get_snapshot(self, snapshot_id: str | None = None) -> str | None:
         """Return a snapshot, the newest one for None; None where there is none."""
@@ -191,6 +188,15 @@ class SqliteStore(Store):
             self.close()
             msg = f"{self.url}: the file was removed or replaced; what it held is gone from here"
             raise StoreError(msg)
+
+
+def _keep_snapshots(cursor: sqlite3.Cursor, state: int, most: int) -> None:
+    """Forget all snapshots but the newest ones."""
+    cursor.execute(
+        "DELETE FROM fusion_snapshots WHERE state = ? AND number NOT IN (SELECT number "
+        "FROM fusion_snapshots WHERE state = ? ORDER BY number DESC LIMIT ?)",
+        (state, state, most),
+    )
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -55,6 +55,9 @@ class LogFollower:
         ``unknown_types`` are rows of types that have no reward here.
     oldest : datetime or None
         When the earliest of what was folded happened, since somebody last set it to None.
+    caught_up : bool
+        Whether the end of the log was reached once, since this follower was made or the store lost
+        what it held: until then the state is that of the earlier rows only.
 
     Raises
     ------
@@ -94,6 +97,7 @@ class LogFollower:
         self._seen = 0
         self.left_out: Counter[str] = Counter()
         self.oldest: dt.datetime | None = None
+        self.caught_up = False
 
     @property
     def mark(self) -> Mark:
@@ -151,6 +155,7 @@ class LogFollower:
                 if chunk.frame.is_empty():
                     # Rows of others move no mark: that would be a write for each of their commits.
                     self._seen = chunk.last
+                    self.caught_up = True
                     return total
                 self._take(chunk.frame, mark, mark._replace(row=chunk.last))
             except OvertakenError:
@@ -159,6 +164,7 @@ class LogFollower:
             if chunk.frame.height < left:
                 # The end as it was then. Rows that come meanwhile would make chunks of a few each,
                 # without end, and a chunk costs as much as hundreds of its rows.
+                self.caught_up = True
                 self._joined_others()
                 return total
 
@@ -185,6 +191,7 @@ class LogFollower:
         stored, version = self._store.progress()
         mark = self._first() if stored is None else stored.joined(self._start)
         if self._mine is not None and (mark, version) != (self._mine, self._version):
+            self.caught_up = self.caught_up and mark.row >= self._mine.row
             self.bandit.refresh()
             self._seen = 0
         self._mine, self._version = mark, version
@@ -256,7 +263,5 @@ def first_mark(log: InteractionLog, generation: int = 0) -> Mark:
 
     What was deleted by now is nothing that it will ever hold.
     """
-    number = 0
-    while found := log.deletions_after(number):
-        number = found[-1].number
+    number = log._view.last_deletion()  # noqa: SLF001 - our own
     return Mark(log.log_id, 0, number, generation)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ._context_keys import Context
     from ._mark import Mark
-    from ._sessions import SessionSums
+    from ._session_sums import SessionSums
     from ._store_transaction import Transaction, Writes
     from ._sums import Sums
     from .evidence import Evidence
@@ -76,7 +76,8 @@ class Store(ABC):
         Parameters
         ----------
         keep_wishes : bool
-            Keep what users wished (`opt_out`, `reset_user`), for the state to be learnt again.
+            Keep what users wished (`opt_out`, `reset_user`) and the newest snapshot, for the state
+            to be learnt again: who serves from the store goes on by that snapshot meanwhile.
         """
 
     @abstractmethod

@@ -48,7 +48,8 @@ class WatchedWeights:
     Parameters
     ----------
     source : path, or Store
-        A file written by `FusionWeights.save`, or a store that `FusionBandit.publish` writes to.
+        A file written by `FusionWeights.save`, or a store that `FusionBandit.publish` or
+        `rankloom serve` writes to.
     feature_uris : sequence of str
         The channels that the service fuses. A snapshot of others is refused.
     every : float

@@ -181,6 +181,18 @@ class LogView:
             for note, name, execution, document, user, live, at, session, query in rows
         ]
 
+    def last_deletion(self) -> int:
+        """Return the number of the last note of a deletion, 0 where there is none."""
+        with self.file.reading() as cursor:
+            space, retriever = self.scope(cursor)
+            found = cursor.execute(
+                "SELECT number FROM deletions WHERE namespace = ? "
+                "AND (? IS NULL OR retriever IS NULL OR retriever = ?) "
+                "ORDER BY number DESC LIMIT 1",
+                (space, retriever, retriever),
+            ).fetchone()
+        return 0 if found is None else int(found[0])
+
     def _made(self, row: tuple[Any, ...]) -> Interaction:
         try:
             return make_interaction(row)

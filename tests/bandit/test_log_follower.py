@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rankloom import InteractionLog
 from rankloom.bandit import Evidence
 from rankloom.bandit._mark import Mark
-from rankloom.bandit.log_follower import LogFollower
+from rankloom.bandit.log_follower import LogFollower, first_mark
 from rankloom.errors import InvalidInputError, StateMismatchError
 
 PROCESS = Path(__file__).with_name("follower_process.py")
@@ -378,3 +378,36 @@ def test_a_killed_follower_goes_on_where_it_was(log, tmp_path):
         follower.catch_up(limit=50)
         follower.catch_up()
         assert_holds_the_log(follower, log)
+
+
+def test_a_state_begins_after_the_last_deletion_of_what_it_follows(log):
+    """Those of other retrievers and namespaces are not its own; those of a user are."""
+    with InteractionLog(log.url, namespace="elsewhere") as elsewhere:
+        views = [log, log.within("default", "other"), elsewhere.within("elsewhere", "r")]
+        for view in views:
+            assert first_mark(view) == Mark(log.log_id)
+            for number in range(3):
+                view.delete(view.record(live("s", f"d{number}", f"e{number}")).interaction_id)
+        marks = [first_mark(view).deletion for view in views]
+        assert marks == [view.deletions_after(0)[-1].number for view in views] == [3, 6, 9]
+        log.within("default").delete_user("nobody")
+        assert log.deletions_after(first_mark(log).deletion) == []
+        assert first_mark(log, generation=2).generation == 2
+
+
+def test_it_is_caught_up_once_it_saw_the_end_and_not_where_the_state_was_lost(log, tmp_path):
+    log.record_batch([live("s", f"d{n}", f"e{n}") for n in range(50)])
+    with following(log, f"sqlite:///{tmp_path}/state.db") as follower:
+        for _ in range(2):
+            follower.catch_up(limit=20)
+            assert not follower.caught_up
+        follower.catch_up(limit=20)
+        assert follower.caught_up
+        log.record_batch([live("s", f"d{n}", f"e{n}") for n in range(50, 90)])
+        follower.catch_up(limit=20)
+        assert follower.caught_up
+        follower._store.clear()
+        follower.catch_up(limit=20)
+        assert not follower.caught_up
+        follower.catch_up()
+        assert follower.caught_up

@@ -108,6 +108,22 @@ def test_clear_keeps_wishes_where_it_shall(store):
     assert store.user_sums("u").N.sum() > 0.0
 
 
+def test_a_state_that_is_learnt_again_keeps_its_newest_snapshot(store):
+    """Who serves from the store goes on by it meanwhile; clearing all leaves none."""
+    store.apply(batch("a"))
+    for name in ("old", "new"):
+        store.put_snapshot(name, f"text of {name}")
+    store.clear(keep_wishes=True)
+    assert store.get_snapshot() == "text of new"
+    assert store.get_snapshot("old") is None
+    store.put_snapshot("newer", "text")
+    assert [store.get_snapshot(name) for name in ("new", None)] == ["text of new", "text"]
+    store.clear()
+    assert [store.get_snapshot(name) for name in ("new", "newer", None)] == [None] * 3
+    store.clear(keep_wishes=True)
+    assert store.get_snapshot() is None
+
+
 def test_of_many_that_follow_one_log_each_row_is_taken_by_one(store, store_url, namespace):
     """Those who were overtaken start again from the mark, so every row is folded by one of them."""
     taken = []

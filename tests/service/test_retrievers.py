@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from rankloom import InteractionLog
-from rankloom._service import learning, retriever_settings
+from rankloom._service import learning, learnt_state, retriever_settings
 from rankloom._service import retrievers as registry
 from rankloom._service.retriever_settings import Key, RetrieverSettings, SettingsTable
 from rankloom._service.retrievers import Retrievers
@@ -375,6 +375,31 @@ def test_old_evidence_is_closed_when_no_older_rows_come_any_more(log, state, mon
     retrievers.stop()
 
 
+def test_open_days_are_how_long_late_rows_are_learnt(log, state, monkeypatch):
+    """What is older is closed into sums; late rows of it are counted and teach nothing."""
+    monkeypatch.setattr(learning, "SETTLED_AFTER", 0.0)
+    view, now = log.within("default", "r"), START + dt.timedelta(days=10)
+    moments = [now - dt.timedelta(days=days) for days in (0.5, 4.9, 5.1, 9.0)]
+    view.record_batch([row(n, occurred_at=at.isoformat()) for n, at in enumerate(moments)])
+    retrievers = Retrievers(log, state, open_days=5.0)
+    retriever = retrievers.enable("default", "r", feature_uris=ARMS)
+    retriever.learn()
+    retriever.compact(now)
+    stats = retriever.stats()
+    assert (stats.open_units, stats.closed_units) == (2, 2)
+    assert_learnt(retriever, log)
+    before = exposures(retriever)
+    late = [row(n + 10, occurred_at=at.isoformat()) for n, at in enumerate(moments)]
+    view.record_batch(late[2:])
+    retriever.learn()
+    assert retriever.stats().left_out["before_compaction"] == 2
+    assert exposures(retriever) == before
+    view.record_batch(late[:2])
+    retriever.learn()
+    assert retriever.stats().open_units == 4
+    retrievers.stop()
+
+
 def test_retention_deletes_old_rows_of_every_namespace_and_unlearns_nothing(log, state):
     now = dt.datetime.now(dt.UTC)
     for namespace in ("a", "b"):
@@ -495,7 +520,7 @@ def test_two_processes_over_one_log_serve_what_both_were_told(log, state):
 
 
 def test_the_number_of_users_is_bounded(log, state, monkeypatch):
-    monkeypatch.setattr(learning, "MAX_USERS", 5)
+    monkeypatch.setattr(learnt_state, "MAX_USERS", 5)
     monkeypatch.setattr(learning, "SETTLED_AFTER", 0.0)
     rows = [row(f"e{i}", user_id=f"u{i}", occurred_at=START.isoformat()) for i in range(20)]
     log.within("default", "r").record_batch(rows)
@@ -522,8 +547,26 @@ def test_requests_never_compute_the_posterior(log, state):
         assert retriever.weights(user_id=user, session_id="s").snapshot_id == snapshot
         retriever.mean()
     assert retriever.snapshot_id == snapshot
-    time.sleep(learning.RENEWED_EVERY)
+    wait(lambda: retriever.learn() == 0 and retriever.snapshot_id != snapshot)
+    retrievers.stop()
+
+
+def test_what_took_long_rests_long_and_a_wish_shows_at_once(log, state):
+    """A posterior that took 1,000 s is not renewed with every row that comes."""
+    view = log.within("default", "r")
+    view.record_batch(past(60))
+    retrievers = Retrievers(log, state)
+    retriever = retrievers.enable("default", "r", feature_uris=ARMS)
     retriever.learn()
+    snapshot, now = retriever.snapshot_id, time.monotonic()
+    retriever._pace.note(now - 1_000.0, now)
+    view.record_batch(past(60, first=100))
+    retriever.learn()
+    assert retriever._bandit.is_stale
+    assert retriever.snapshot_id == snapshot
+    retriever.opt_out("u1")
+    retriever.learn()
+    assert not retriever._bandit.is_stale
     assert retriever.snapshot_id != snapshot
     retrievers.stop()
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .._service.settings import OPEN_DAYS, PUBLISH_EVERY
 from ..errors import InvalidInputError
 from .output import show
 
@@ -63,6 +64,25 @@ Retention = Annotated[
         show_default="keep all",
     ),
 ]
+OpenDays = Annotated[
+    float,
+    typer.Option(
+        "--open-days",
+        metavar="N",
+        help="Days for which late rows still change what is learnt. Memory grows by some 450 bytes "
+        "for each document of each list within them; what is older is closed into sums, and late "
+        "rows of it are counted, not learnt.",
+    ),
+]
+PublishEvery = Annotated[
+    float,
+    typer.Option(
+        "--publish-every",
+        metavar="SECONDS",
+        help="Put learned weights into the state so often, for services that watch it. 0: only "
+        "after the start, when channels change, and at the end.",
+    ),
+]
 
 
 def serve(
@@ -74,6 +94,8 @@ def serve(
     port: Port = 8000,
     ranker: Rankers = None,
     retention_days: Retention = None,
+    open_days: OpenDays = OPEN_DAYS,
+    publish_every: PublishEvery = PUBLISH_EVERY,
 ) -> None:
     """Record interactions by HTTP, learn from them, serve weights and rankings.
 
@@ -95,6 +117,8 @@ def serve(
         token_file=token_file,
         rankers=_named(ranker or []),
         retention_days=retention_days,
+        open_days=open_days,
+        publish_every=publish_every,
     )
     with log_to_stderr():
         run(settings, host, port, ready=lambda address: show([f"serving on {address}"]))

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _NEVER_ENABLED: Final = "learned fusion was never enabled for this retriever"
 _DISABLED: Final = "learned fusion is disabled"
 _NOTHING_LEARNT: Final = "no interaction says yet what was shown by one of the channels"
+_READING: Final = "the log is not learnt to its end yet"
+_HELD_OVER: Final = (
+    "the log is not learnt to its end yet: these are the weights of the snapshot before, carried "
+    "over to the channels of now"
+)
 
 
 class Asking(NamedTuple):
@@ -30,19 +35,13 @@ class Asking(NamedTuple):
         """Whether somebody is served, so that roll-out and dice count."""
         return (self.user_id or self.session_id or self.execution_id) is not None
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether the weights are drawn in memory, without the lock that learning holds.
-
-        The mean, and a session's own evidence, are read under that lock.
-        """
-        return self.is_served and self.session_id is None
-
 
 def weights_for(
     retriever_id: str, retriever: LearningRetriever | None, asking: Asking
 ) -> schemas.FusionWeightsResponse:
     """Return the weights of whoever asks, equal ones where nothing is learnt.
+
+    While the log is learnt to its end they are those of the snapshot before.
 
     Raises
     ------
@@ -67,21 +66,25 @@ def weights_for(
 def _weighed(
     retriever: LearningRetriever | None, asking: Asking
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Return what is to be logged of the weights, and why they are equal ones if they are."""
+    """Return what is to be logged of the weights, and why they are not what the log teaches."""
     if retriever is None:
         return _equal(()), _NEVER_ENABLED
     arms = retriever.settings.feature_uris
     if not retriever.settings.enabled:
         return _equal(arms), _DISABLED
+    # Asked for first: what is held over gives way to what is learnt, not the other way round.
+    nothing = _READING if retriever.is_reading else _NOTHING_LEARNT
+    held_over = retriever.held_over
     if asking.is_served:
-        served = retriever.weights(**asking._asdict())
-        reason = _NOTHING_LEARNT if served.policy == "fallback" else None
-        return served.to_metadata()["fusion"], reason
-    snapshot_id = retriever.snapshot_id
-    weights = retriever.mean(segment=asking.segment)
-    if snapshot_id is None:
-        return _facts(weights, "fallback"), _NOTHING_LEARNT
-    return _facts(weights, "mean", snapshot_id), None
+        facts = retriever.weights(**asking._asdict()).to_metadata()["fusion"]
+    else:
+        snapshot_id = retriever.snapshot_id
+        policy = "fallback" if snapshot_id is None else "mean"
+        facts = _facts(retriever.mean(segment=asking.segment), policy, snapshot_id)
+    if facts["policy"] == "fallback":
+        return facts, nothing
+    is_held_over = held_over is not None and facts["snapshot_id"] == held_over
+    return facts, _HELD_OVER if is_held_over else None
 
 
 def _equal(arms: tuple[str, ...]) -> dict[str, Any]:

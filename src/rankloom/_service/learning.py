@@ -6,38 +6,39 @@ import datetime as dt
 import threading
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..bandit._policy import equal_weights
 from ..bandit._served import Served
-from ..bandit.evidence import Evidence
-from ..bandit.log_follower import LogFollower, first_mark
-from ..bandit.store import open_store
 from ..errors import NoExposuresError, StateMismatchError
 from . import schemas
-from .held_bandit import HeldBandit
+from .held_over import HeldOver
+from .learnt_state import open_state
+from .pace import Pace
+from .publisher import Publisher
+from .settings import OPEN_DAYS, PUBLISH_EVERY
+from .statistics import channels_shown, settings_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..bandit._serving import Segment
-    from ..bandit.fusion_bandit import FusionBandit
+    from ..bandit.log_follower import LogFollower
     from ..bandit.store import Store
+    from ..bandit.weights import FusionWeights
     from ..datasets.interaction import Interaction
     from ..datasets.log import InteractionLog
+    from .held_bandit import HeldBandit
     from .retriever_settings import Key, RetrieverSettings
 
 RENEWED_EVERY: Final = 1.0
 """Seconds between two posteriors: computing one takes a while, and requests need none newer."""
 
-KEPT_DAYS: Final = 35.0
-"""Days for which rows may still change a unit; what is older is closed into sums."""
+RENEWAL_SHARE: Final = 0.1
+"""Largest share of the time that the posteriors of one retriever may take to compute."""
 
 SETTLED_AFTER: Final = 3_600.0
 """Seconds without an older row, and since the start, after which old evidence is closed."""
-
-MAX_USERS: Final = 100_000
-"""Most user contexts among closed sums; the oldest make room."""
 
 _DAY: Final = dt.timedelta(days=1)
 
@@ -53,19 +54,37 @@ class LearningRetriever:
         The view of this namespace and retriever.
     state_url : str
         Of the store, see `open_store`.
+    last : FusionWeights, optional
+        The last snapshot of before: served until the log has been learnt to its end, see
+        `HeldOver`. What is learnt by then would be that of the oldest rows only.
+    open_days, publish_every : float
+        As of `ServiceSettings`.
     """
 
     def __init__(
-        self, key: Key, settings: RetrieverSettings, log: InteractionLog, state_url: str
+        self,
+        key: Key,
+        settings: RetrieverSettings,
+        log: InteractionLog,
+        state_url: str,
+        *,
+        last: FusionWeights | None = None,
+        open_days: float = OPEN_DAYS,
+        publish_every: float = PUBLISH_EVERY,
     ) -> None:
         self.key, self._settings = key, settings
         self._log, self._url = log, state_url
+        self._open_days = dt.timedelta(days=open_days)
+        self._publisher = Publisher(publish_every)
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._bandit: HeldBandit | None = None
         self._follower: LogFollower | None = None
-        self._renewed = -RENEWED_EVERY
+        self._answering: HeldBandit | HeldOver | None = None
+        self._pace = Pace(RENEWED_EVERY, RENEWAL_SHARE)
+        self._is_changed = False
         self._late = monotonic()
+        self._hold_over(last)
 
     @property
     def settings(self) -> RetrieverSettings:
@@ -75,14 +94,39 @@ class LearningRetriever:
     @property
     def snapshot_id(self) -> str | None:
         """Name of the posterior that is served, None before there is one."""
-        return None if self._bandit is None else self._bandit.snapshot_id
+        return None if self._answering is None else self._answering.snapshot_id
+
+    @property
+    def held_over(self) -> str | None:
+        """Name of the posterior of before, where that is served while the log is learnt."""
+        answering = self._answering
+        return answering.snapshot_id if isinstance(answering, HeldOver) else None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the log is still to be learnt to its end, and nothing is known of before."""
+        return self._answering is None
+
+    @property
+    def last_snapshot(self) -> FusionWeights | None:
+        """The posterior that is served, or held over; None before there is one."""
+        answering = self._answering
+        if isinstance(answering, HeldOver):
+            return answering.snapshot
+        try:
+            return None if answering is None else answering.snapshot()
+        except NoExposuresError:
+            return None
 
     def adopt(self, settings: RetrieverSettings) -> None:
         """Serve by settings that learn the same as before."""
         policy = settings.policy(self.key)
         self._settings = settings
-        if self._bandit is not None:
-            self._bandit.set_policy(policy)
+        for each in {self._bandit, self._answering}:
+            if each is not None:
+                each.set_policy(policy)
+        # A snapshot tells who is to be served by it, so there has to be another.
+        self._changed()
 
     def weights(
         self,
@@ -94,16 +138,18 @@ class LearningRetriever:
     ) -> Served:
         """Return the weights to serve; equal ones while nothing is learnt, or it is disabled.
 
+        Until the log has been learnt to its end, those of the last snapshot, if there is one.
+
         Raises
         ------
         InvalidInputError
             If the segment has not one value for each field of ``segment_by``.
         """
-        bandit = self._bandit
-        if bandit is None or not self._settings.enabled:
+        answering = self._answering
+        if answering is None or not self._settings.enabled:
             return self._equal()
         try:
-            return bandit.sample(
+            return answering.sample(
                 user_id=user_id, session_id=session_id, segment=segment, execution_id=execution_id
             )
         except NoExposuresError:
@@ -113,7 +159,7 @@ class LearningRetriever:
     def unless_learning(self) -> Iterator[bool]:
         """Keep the bandit from learning meanwhile, or say that it is learning just now.
 
-        Where it is not, weights take well under a millisecond; to hand them to a thread takes
+        Where it is not, an event takes well under a millisecond; to hand it to a thread takes
         longer, and much longer while other threads compute.
         """
         bandit = self._bandit
@@ -136,11 +182,11 @@ class LearningRetriever:
         InvalidInputError
             As of `weights`.
         """
-        bandit = self._bandit
-        if bandit is None or not self._settings.enabled:
+        answering = self._answering
+        if answering is None or not self._settings.enabled:
             return dict(self._equal())
         try:
-            return bandit.mean(segment=segment)
+            return answering.mean(segment=segment)
         except NoExposuresError:
             return dict(self._equal())
 
@@ -173,13 +219,39 @@ class LearningRetriever:
             self._renew()
             return rows
 
+    def publish(self, *, at_once: bool = False) -> bool:
+        """Put the posterior that is served into the store, for services that watch it.
+
+        One that is held over is there already.
+
+        Parameters
+        ----------
+        at_once : bool
+            Though the last one was put only just now.
+
+        Returns
+        -------
+        bool
+            Whether there was a new one, and its time had come.
+
+        Raises
+        ------
+        StoreError
+            If the store is away.
+        """
+        with self._lock:
+            store, weights = self._store, self.last_snapshot
+            if store is None or weights is None or self._answering is not self._bandit:
+                return False
+            return self._publisher.put(store, weights, self._settings.generation, at_once=at_once)
+
     def compact(self, now: dt.datetime) -> None:
         """Close what is older than rows may be, once a day, unless old rows are still coming.
 
         What is closed refuses older rows: the rest of an import would be among them.
         """
         with self._lock:
-            bandit, line = self._bandit, now - KEPT_DAYS * _DAY
+            bandit, line = self._bandit, now - self._open_days
             if bandit is None or not self._settings.enabled:
                 return
             if self.lag or monotonic() < self._late + SETTLED_AFTER:
@@ -199,16 +271,20 @@ class LearningRetriever:
         """Keep no sums for a user."""
         with self._lock:
             self._opened().bandit.opt_out(user_id)
+            self._changed()
 
     def opt_in(self, user_id: str) -> None:
         """Keep sums for a user again, from now on."""
         with self._lock:
             self._opened().bandit.opt_in(user_id)
+            self._changed()
 
     def delete_user(self, user_id: str) -> int:
         """Forget what was learnt of a user; return the number of open units that named the user."""
         with self._lock:
-            return self._opened().bandit.delete_user(user_id)
+            named = self._opened().bandit.delete_user(user_id)
+            self._changed()
+            return named
 
     @property
     def lag(self) -> int:
@@ -225,131 +301,79 @@ class LearningRetriever:
             with self._lock:
                 follower = self._opened()
         bandit = follower.bandit
-        account = bandit.evidence.account
+        with bandit._lock:  # noqa: SLF001 - our own
+            sums, account = bandit.evidence.sums([()]), bandit.evidence.account
+        snapshot_id = self.snapshot_id
         return schemas.FusionStatistics(
             settings=self.shown(),
-            channels=self._channels(bandit),
+            channels=channels_shown(sums, self.mean() if snapshot_id is not None else {}),
             open_units=account.open_units,
             closed_units=account.closed_units,
             users=account.users,
             lag=follower.lag,
             left_out={name: n for name, n in sorted(follower.left_out.items()) if n},
-            snapshot_id=self.snapshot_id,
+            snapshot_id=snapshot_id,
         )
 
     def close(self) -> None:
-        """Let go of the store; requests get equal weights from then on."""
+        """Let go of the store; what was served last is served from then on."""
         with self._lock:
             self._let_go()
 
     def _let_go(self) -> None:
+        self._hold_over(self.last_snapshot)
         if self._store is not None:
             self._store.close()
         self._store = self._bandit = self._follower = None
 
     def _opened(self) -> LogFollower:
-        """Return the follower; opens the state, and clears one of another generation first."""
-        if self._follower is not None:
-            return self._follower
-        store = open_store(
-            self._url, namespace=self.key.namespace, retriever_id=self.key.retriever_id
-        )
-        try:
-            self._make_ready(store)
-            bandit = self._new_bandit(store)
-            follower = LogFollower(bandit, self._log, generation=self._settings.generation)
-        except BaseException:
-            store.close()
-            raise
-        self._store, self._bandit, self._follower = store, bandit, follower
-        return follower
-
-    def _make_ready(self, store: Store) -> None:
-        """Clear a state of an earlier generation; a kill in between leaves it to the next start.
-
-        Raises
-        ------
-        StateMismatchError
-            If the state is of a later generation, whose settings are about to be read.
-        """
-        wanted, mark = self._settings.generation, store.mark()
-        if mark is not None and mark.generation > wanted:
-            msg = f"the state is of generation {mark.generation}, these settings of {wanted}"
-            raise StateMismatchError(msg)
-        if mark is not None and mark.generation < wanted:
-            store.clear(keep_wishes=True)
-            mark = None
-        if mark is None:
-            # What users wished outlives a clearing, and is read with a state that exists.
-            empty = Evidence(**self._evidence_settings())
-            store.apply(empty, mark=first_mark(self._log, wanted))
-
-    def _evidence_settings(self) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "feature_uris": settings.feature_uris,
-            "segment_by": settings.segment_by,
-            "half_life": settings.half_life,
-            "retriever_id": self.key.retriever_id,
-            "max_users": MAX_USERS,
-        }
-
-    def _new_bandit(self, store: Store) -> HeldBandit:
-        settings = self._settings
-        bandit = HeldBandit(
-            **self._evidence_settings(),
-            posterior=settings.posterior,
-            namespace=self.key.namespace,
-            store=store,
-        )
-        bandit.set_policy(settings.policy(self.key))
-        return bandit
+        """Return the follower; opens the state first."""
+        if self._follower is None:
+            opened = open_state(self.key, self._settings, self._log, self._url)
+            self._store, self._follower, self._bandit = opened
+            # Afterwards, for another thread may have adopted other shares meanwhile.
+            self._bandit.set_policy(self._settings.policy(self.key))
+        return self._follower
 
     def _note_late_rows(self, now: dt.datetime) -> None:
         """Remember when rows came that a compaction would have refused."""
         follower = self._follower
         if follower is not None and follower.oldest is not None:
-            if follower.oldest < now - KEPT_DAYS * _DAY:
+            if follower.oldest < now - self._open_days:
                 self._late = monotonic()
             follower.oldest = None
 
     def _renew(self) -> None:
-        bandit = self._bandit
-        if bandit is None or not bandit.is_stale or monotonic() < self._renewed + RENEWED_EVERY:
+        """Renew the posterior if it is due, and serve it once it is that of the whole log."""
+        bandit, follower = self._bandit, self._follower
+        if bandit is None or follower is None:
             return
+        if not follower.caught_up:
+            # The store has lost what it held, and all is learnt again.
+            if self._answering is bandit:
+                self._hold_over(self.last_snapshot)
+            return
+        is_stale = bandit.is_stale or self._is_changed
+        if self._answering is bandit and not (is_stale and self._pace.is_due(monotonic())):
+            return
+        self._is_changed, started = False, monotonic()
         bandit.renew()
-        self._renewed = monotonic()
+        self._pace.note(started, monotonic())
+        self._answering = bandit
+
+    def _hold_over(self, last: FusionWeights | None) -> None:
+        settings = self._settings
+        arguments = settings.feature_uris, settings.segment_by, settings.policy(self.key)
+        self._answering = None if last is None else HeldOver(last, *arguments)
+
+    def _changed(self) -> None:
+        """Let what was changed by hand show as soon as there is time for a posterior."""
+        self._is_changed = True
+        self._pace.hurry()
 
     def _equal(self) -> Served:
         return Served(equal_weights(self._settings.feature_uris), policy="fallback")
 
-    def _channels(self, bandit: FusionBandit) -> list[schemas.ChannelStatistics]:
-        with bandit._lock:  # noqa: SLF001 - our own
-            sums = bandit.evidence.sums([()])
-        weights = self.mean() if self.snapshot_id is not None else {}
-        n, q = sums.N[0], sums.Q[0]
-        return [
-            schemas.ChannelStatistics(
-                feature_uri=arm,
-                exposures=float(n[i]),
-                successes=float(sums.S[0][i]),
-                failures=float(sums.F[0][i]),
-                effective_n=float(n[i] ** 2 / q[i]) if q[i] > 0.0 else 0.0,
-                weight=weights.get(arm),
-            )
-            for i, arm in enumerate(sums.arms)
-        ]
-
     def shown(self) -> schemas.FusionSettings:
-        settings = self._settings
-        return schemas.FusionSettings(
-            retriever_id=self.key.retriever_id,
-            enabled=settings.enabled,
-            feature_uris=list(settings.feature_uris),
-            segment_by=list(settings.segment_by),
-            posterior=settings.posterior,
-            rollout_pct=settings.rollout_pct,
-            shadow_mode=settings.shadow_mode,
-            control_pct=settings.control_pct,
-            explore_pct=settings.explore_pct,
-        )
+        """Return how it learns and serves, in the words of the interface."""
+        return settings_shown(self.key.retriever_id, self._settings)

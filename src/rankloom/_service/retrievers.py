@@ -15,10 +15,12 @@ from ..bandit._settings import checked_arms
 from ..errors import InvalidInputError, RankloomError
 from .learning import LearningRetriever
 from .retriever_settings import Key, RetrieverSettings, SettingsTable
+from .settings import OPEN_DAYS, PUBLISH_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..bandit.weights import FusionWeights
     from ..datasets.interaction import Interaction
     from ..datasets.log import InteractionLog
 
@@ -39,6 +41,9 @@ ROWS_AT_ONCE: Final = 20_000
 LONGEST_PAUSE: Final = 60.0
 """Seconds after which a retriever that failed is tried again at the latest."""
 
+REACH_SECONDS: Final = 5.0
+"""Seconds to wait for the store where weights are read that could do without."""
+
 __all__ = ["LearningRetriever", "RetrieverSettings", "Retrievers"]
 
 
@@ -46,23 +51,30 @@ class Retrievers:
     """Learned fusion of every namespace and retriever; safe to use from several threads.
 
     What is enabled is kept in the log's file. A thread takes in what is logged as soon as it is
-    committed, renews the posteriors that are served, closes old evidence once a day and deletes
-    rows beyond their retention. `get`, `observe` and the weights of a `LearningRetriever` touch
-    memory only.
+    committed, renews the posteriors that are served, puts them into the store for services that
+    watch it, closes old evidence once a day and deletes rows beyond their retention. `get`,
+    `observe` and the weights of a `LearningRetriever` touch memory only.
 
     Parameters
     ----------
     log : InteractionLog
     state_url : str
         Where learned state is kept, see `rankloom.bandit.open_store`.
-    retention_days : float, optional
-        Age at which rows are deleted from the log; None keeps all.
+    retention_days, open_days, publish_every : float
+        As of `ServiceSettings`.
     """
 
     def __init__(
-        self, log: InteractionLog, state_url: str, *, retention_days: float | None = None
+        self,
+        log: InteractionLog,
+        state_url: str,
+        *,
+        retention_days: float | None = None,
+        open_days: float = OPEN_DAYS,
+        publish_every: float = PUBLISH_EVERY,
     ) -> None:
         self._log, self._url, self._retention = log, state_url, retention_days
+        self._open_days, self._publish_every = open_days, publish_every
         self._table = SettingsTable(log)
         self._lock = threading.RLock()
         self._retrievers: dict[Key, LearningRetriever] = {}
@@ -80,12 +92,15 @@ class Retrievers:
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> None:
-        """End the thread after the chunk at hand, and let go of every store."""
+        """End the thread after the chunk at hand, publish, and let go of every store."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
         with self._lock:
+            for key, retriever in self._retrievers.items():
+                if key not in self._pauses and not self._publish(retriever, at_once=True):
+                    break  # a store that is away lets each of them wait
             for retriever in self._retrievers.values():
                 retriever.close()
 
@@ -134,6 +149,9 @@ class Retrievers:
     ) -> LearningRetriever:
         """Learn weights of these channels, from all rows of the log; nothing changes if it does so.
 
+        Until other channels or segments than before are learnt, the last weights are held over:
+        see `HeldOver`.
+
         Raises
         ------
         InvalidInputError
@@ -160,6 +178,10 @@ class Retrievers:
 
         key = Key(namespace, retriever_id)
         with self._lock:
+            known = self._retrievers.get(key)
+            if known is not None and not known.settings.learns_as(changed(known.settings)):
+                # What is served until the other is learnt has to outlive this process.
+                self._publish(known, at_once=True)
             return self._adopt(key, self._table.change(key, changed))
 
     def disable(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
@@ -241,13 +263,34 @@ class Retrievers:
                 if known.settings != settings:
                     known.adopt(settings)
             else:
+                last = self._published(key) if known is None else known.last_snapshot
                 if known is not None:
                     known.close()
-                view = self._log.within(*key)
-                known = self._retrievers[key] = LearningRetriever(key, settings, view, self._url)
+                known = self._retrievers[key] = LearningRetriever(
+                    key,
+                    settings,
+                    self._log.within(*key),
+                    self._url,
+                    last=last,
+                    open_days=self._open_days,
+                    publish_every=self._publish_every,
+                )
             self._pauses.pop(key, None)
         self._wake.set()
         return known
+
+    def _published(self, key: Key) -> FusionWeights | None:
+        """Return the newest snapshot in the store, None where there is none to be had."""
+        from ..bandit.store import open_store
+        from ..bandit.weights import FusionWeights
+
+        try:
+            with open_store(self._url, **key._asdict(), timeout=REACH_SECONDS) as store:
+                text = store.get_snapshot()
+            return None if text is None else FusionWeights.from_json(text)
+        except RankloomError as error:
+            logger.warning("the last weights of a retriever cannot be read: %s", _told(error))
+            return None
 
     def _load(self) -> None:
         """Take in settings that another process, or an earlier one, has written."""
@@ -299,6 +342,16 @@ class Retrievers:
             logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, told)
         else:
             self._pauses.pop(key, None)
+            self._publish(retriever)
+
+    def _publish(self, retriever: LearningRetriever, *, at_once: bool = False) -> bool:
+        """Put what is served into the store where it is time; return whether that went well."""
+        try:
+            retriever.publish(at_once=at_once)
+        except Exception as error:  # noqa: BLE001 - learning and stopping go on all the same
+            logger.warning("weights cannot be published, next try later: %s", _told(error))
+            return False
+        return True
 
     def _clean(self, now: dt.datetime) -> None:
         for retriever in list(self._retrievers.values()):

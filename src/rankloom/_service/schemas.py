@@ -220,13 +220,21 @@ class FusionWeightsResponse(Struct, kw_only=True):
         Meta(description="mean, learned, production, control, explore, shadow or fallback"),
     ]
     propensity: Annotated[float, Meta(ge=0.0, le=1.0, description="Share of users with it")]
-    snapshot_id: Annotated[str | None, Meta(description="The posterior behind the weights")]
+    snapshot_id: Annotated[
+        str | None,
+        Meta(description="The posterior behind the weights; the one before where it is held over"),
+    ]
     metadata: Annotated[
         dict[str, Any],
         Meta(description="Merge it into the `metadata` of the interactions that follow"),
     ]
     fallback: Annotated[
-        str | None, Meta(description="Why weights are equal instead of learnt, else null")
+        str | None,
+        Meta(
+            description="Why these are not what the log teaches, else null. Equal weights: nothing "
+            "is learnt yet, or it is disabled. Weights of `snapshot_id` held over: the log is not "
+            "learnt to its end yet, after a start or after other channels or segments were enabled"
+        ),
     ]
 
 
@@ -253,7 +261,7 @@ class FusionStatistics(Struct, kw_only=True):
         int, Meta(ge=0, description="At most so many rows of the log are not learnt yet")
     ]
     left_out: Annotated[dict[str, int], Meta(description="Reason -> rows that teach nothing")]
-    snapshot_id: str | None
+    snapshot_id: Annotated[str | None, Meta(description="The posterior that is served")]
 
 
 class OptedUser(Struct, kw_only=True):

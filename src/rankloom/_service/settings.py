@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MOST_DAYS: Final = 36_500
+_MOST_SECONDS: Final = 86_400
+
+OPEN_DAYS: Final = 35.0
+"""Days for which rows may still change a unit; what is older is closed into sums."""
+
+PUBLISH_EVERY: Final = 60.0
+"""Seconds between two snapshots in the store; who watches it looks every 30 by default."""
+
 _POSITIVE: Final = (
     "retention_days",
     "live_events_per_minute",
@@ -43,6 +51,14 @@ class ServiceSettings:
         Name -> folder of a saved ranker.
     retention_days : float, optional
         Interactions older than this many days are deleted; None keeps all.
+    open_days : float
+        Days for which rows may still change what is learnt of a document that was shown, at least
+        1. What is older is closed into sums; rows of it that come later are counted, not learnt.
+        Memory grows with what was shown within these days.
+    publish_every : float
+        Seconds between two snapshots of a retriever's weights in ``state``, for services that
+        watch it (`FusionWeights.watch`); 0: only when all is learnt after a start, when channels
+        change, and at the end.
     live_events_per_minute : int
         Most interactions of one user that reach weights at once, a minute and namespace.
     max_connections : int
@@ -71,6 +87,8 @@ class ServiceSettings:
     token_file: str | Path
     rankers: Mapping[str, str | Path] = field(default_factory=dict)
     retention_days: float | None = None
+    open_days: float = OPEN_DAYS
+    publish_every: float = PUBLISH_EVERY
     live_events_per_minute: int = 600
     max_connections: int = 512
     max_requests: int = 256
@@ -88,6 +106,15 @@ class ServiceSettings:
                 raise InvalidInputError(msg)
         if self.retention_days is not None and self.retention_days > _MOST_DAYS:
             msg = f"retention_days: expected at most {_MOST_DAYS:,}, got {self.retention_days:g}"
+            raise InvalidInputError(msg)
+        if not 1.0 <= self.open_days <= _MOST_DAYS:
+            msg = f"open_days: expected 1 to {_MOST_DAYS:,} days, got {self.open_days:g}"
+            raise InvalidInputError(msg)
+        if not 0.0 <= self.publish_every <= _MOST_SECONDS:
+            msg = (
+                f"publish_every: expected 0 to {_MOST_SECONDS:,} seconds, "
+                f"got {self.publish_every:g}"
+            )
             raise InvalidInputError(msg)
         for name in self.rankers:
             if not _NAME.fullmatch(name):

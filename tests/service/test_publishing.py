@@ -1,0 +1,289 @@
+"""What a service learns reaches those who watch its store: in time, whole, and never too early."""
+
+import contextlib
+import datetime as dt
+import json
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from rankloom import FusionWeights, InteractionLog
+from rankloom._service import publisher
+from rankloom._service.retrievers import Retrievers
+from rankloom.bandit import Evidence, open_store
+from rankloom.bandit._mark import Mark
+
+BASE = "/v1/retrievers/r/learned-fusion"
+BATCH = "/v1/retrievers/interactions/batch"
+ARMS = ["text", "image"]
+
+
+def row(number, **fields):
+    channel = ARMS[number % 2]
+    clicked = number // 2 % (3 if channel == "text" else 4) == 0
+    moment = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    return {
+        "feature_id": f"d{number}",
+        "execution_id": f"e{number}",
+        "user_id": f"u{number % 7}",
+        "session_id": f"s{number}",
+        "retriever_id": "r",
+        "interaction_type": ["impression", "click"] if clicked else ["impression"],
+        "position": 0,
+        "feature_uri": channel,
+        "occurred_at": (moment + dt.timedelta(seconds=number)).isoformat(),
+        **fields,
+    }
+
+
+def wait(condition, seconds=40.0):
+    """Wait until something holds, and return it; fail where it never does."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.05)
+    return found
+
+
+class Watcher:
+    """A retriever service in a process of its own."""
+
+    def __init__(self, state, namespace):
+        script = Path(__file__).with_name("watcher_process.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), state, namespace, *ARMS],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def ask(self, **asker):
+        self.process.stdin.write(json.dumps(asker) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def state(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/fusion.db"
+    url = os.environ.get("RANKLOOM_TEST_REDIS_URL")
+    return url or pytest.skip("RANKLOOM_TEST_REDIS_URL is not set")
+
+
+@pytest.fixture
+def serving(tmp_path, state, started, started_address, tokens_for, client_of):
+    """A function that runs `rankloom serve` with options, in a namespace that nobody else has."""
+    tokens = tokens_for(tmp_path / "tokens", uuid.uuid4().hex)
+
+    @contextlib.contextmanager
+    def serve(*options):
+        with started(tmp_path, "--state", state, *options) as process:
+            try:
+                client = client_of(started_address(process), tokens)
+                client.process = process
+                with client.http:
+                    yield client
+            finally:
+                process.kill()
+
+    return serve
+
+
+def post(service, *interactions):
+    assert service.post({"interactions": list(interactions)}, BATCH).json()["failed"] == 0
+
+
+def learnt(service, lag=0):
+    """Return the name of the posterior once the log is learnt; the last row may still be in it."""
+    found = service.get(f"{BASE}/stats").json()
+    return found["snapshot_id"] if found["lag"] == lag else None
+
+
+def newest(state, namespace):
+    with open_store(state, namespace=namespace, retriever_id="r") as store:
+        text = store.get_snapshot()
+    return None if text is None else FusionWeights.from_json(text)
+
+
+def test_a_watcher_in_another_process_serves_what_the_service_serves(serving, state):
+    """Users and sessions too; before anything was published its weights are equal."""
+    with serving("--publish-every", "0.2") as service:
+        namespace = service.tokens.namespace
+        assert service.post({"feature_uris": ARMS}, f"{BASE}/enable").status_code == 200
+        with Watcher(state, namespace) as watcher:
+            assert watcher.ask(user_id="u1")["policy"] == "fallback"
+            # So many that the session, which the watcher's snapshot holds too, is little of all.
+            for start in (0, 1_000, 2_000):
+                post(service, *(row(number) for number in range(start, start + 1_000)))
+            asked = {"user_id": "u1", "session_id": "now"}
+
+            def both():
+                """Return the weights of both as soon as these are of one posterior, of all rows."""
+                theirs = service.get(f"{BASE}/weights/u1", params={"session_id": "now"}).json()
+                ours = watcher.ask(**asked)
+                one = ours["snapshot_id"] == theirs["snapshot_id"] == learnt(service)
+                learned = ours["policy"] == "learned"
+                return learned and one and (ours["weights"], theirs["weights"])
+
+            wait(lambda: service.get(f"{BASE}/stats").json()["open_units"] == 3_000)
+            ours, before = wait(both)
+            assert ours == pytest.approx(before, rel=1e-6)
+            others = watcher.ask(user_id="u1", session_id="other")["weights"]
+            live = row(1, user_id="u1", session_id="now", interaction_type=["view", "click"])
+            del live["occurred_at"]
+            for number in range(3):
+                service.post({**live, "execution_id": f"live{number}"})
+            wait(lambda: service.get(f"{BASE}/stats").json()["open_units"] == 3_003)
+            ours, theirs = wait(lambda: (found := both()) and found[1] != before and found)
+            assert ours == pytest.approx(theirs, abs=0.04)
+            assert ours["image"] > before["image"] + 0.08
+            again = watcher.ask(user_id="u1", session_id="other")["weights"]
+            assert again == pytest.approx(others, abs=0.05)
+
+
+def test_snapshots_come_at_most_so_often_and_once_more_at_the_end(serving, state):
+    with serving("--publish-every", "3600") as service:
+        namespace = service.tokens.namespace
+        service.post({"feature_uris": ARMS}, f"{BASE}/enable")
+        post(service, *(row(number) for number in range(100)))
+        first = wait(lambda: newest(state, namespace))
+        post(service, *(row(number) for number in range(100, 300)))
+        last = wait(lambda: (name := learnt(service)) != first.snapshot_id and name)
+        time.sleep(2)  # longer than any round of the learner
+        assert newest(state, namespace).snapshot_id == first.snapshot_id
+        last = learnt(service)
+        service.process.terminate()
+        assert service.process.wait(60) == 0
+    assert newest(state, namespace).snapshot_id == last
+
+
+@pytest.fixture
+def log(tmp_path):
+    with InteractionLog(f"sqlite:///{tmp_path}/log.db", retriever_id="r") as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/fusion.db"
+
+
+@contextlib.contextmanager
+def enabled(log, url, **options):
+    """Retrievers whose thread does not run, one of them enabled."""
+    retrievers = Retrievers(log, url, **options)
+    try:
+        yield retrievers, retrievers.enable("default", "r", feature_uris=ARMS)
+    finally:
+        retrievers.stop()
+
+
+def test_nothing_is_published_before_the_log_was_learnt_to_its_end(log, url):
+    log.record_batch([row(number) for number in range(300)])
+    with enabled(log, url) as (_, retriever):
+        while not retriever._follower or not retriever._follower.caught_up:
+            assert not retriever.publish(at_once=True)
+            assert newest(url, "default") is None
+            retriever.learn(limit=70)
+        assert retriever.publish()
+        assert newest(url, "default").snapshot_id == retriever.snapshot_id
+        assert not retriever.publish(at_once=True)
+
+
+def test_with_0_the_first_is_published_and_the_last(log, url):
+    log.record_batch([row(number) for number in range(100)])
+    with enabled(log, url, publish_every=0.0) as (_, retriever):
+        retriever.learn()
+        assert retriever.publish()
+        log.record_batch([row(number) for number in range(100, 200)])
+        wait(lambda: retriever.learn() == 0 and not retriever._bandit.is_stale)
+        assert not retriever.publish()
+        last = retriever.snapshot_id
+        assert newest(url, "default").snapshot_id != last
+    assert newest(url, "default").snapshot_id == last
+
+
+def test_a_store_that_refuses_is_tried_again_and_learning_goes_on(log, url, monkeypatch, caplog):
+    monkeypatch.setattr(publisher, "RETRIED_AFTER", 0.1)
+    retrievers = Retrievers(log, url)
+    retriever = retrievers.enable("default", "r", feature_uris=ARMS)
+    retriever.learn()
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON fusion_snapshots "
+            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+        with caplog.at_level(logging.WARNING, logger="rankloom.service"):
+            retrievers.start()
+            try:
+                log.record_batch([row(number) for number in range(100)])
+                wait(lambda: "cannot be published" in caplog.text)
+                before = retriever.snapshot_id
+                log.record_batch([row(number) for number in range(100, 300)])
+                wait(lambda: retriever.lag == 0 and retriever.snapshot_id != before)
+                assert newest(url, "default") is None
+                connection.execute("DROP TRIGGER full")
+                wait(lambda: newest(url, "default"))
+                assert "cannot learn" not in caplog.text
+            finally:
+                retrievers.stop()
+
+
+def test_a_state_that_was_begun_anew_gets_no_snapshot_of_before(log, url):
+    """Another process has enabled other channels; this one has not read it yet."""
+    log.record_batch([row(number) for number in range(100)])
+    with enabled(log, url) as (_, retriever):
+        retriever.learn()
+        assert retriever.publish()
+        log.record_batch([row(number) for number in range(100, 200)])
+        wait(lambda: retriever.learn() == 0 and not retriever._bandit.is_stale)
+        published = newest(url, "default").snapshot_id
+        assert retriever.snapshot_id != published
+        with open_store(url, retriever_id="r") as store:
+            store.clear(keep_wishes=True)
+            store.apply(Evidence(ARMS, retriever_id="r"), mark=Mark(log.log_id, generation=1))
+        assert not retriever.publish(at_once=True)
+        assert newest(url, "default").snapshot_id == published
+
+
+def test_a_roll_out_reaches_those_who_watch(log, url):
+    log.record_batch([row(number) for number in range(100)])
+    with enabled(log, url) as (retrievers, retriever):
+        retriever.learn()
+        assert retriever.publish()
+        assert newest(url, "default").sample(user_id="u").policy == "learned"
+        retrievers.set_rollout("default", "r", rollout_pct=0.0)
+        retriever.learn()
+        assert retriever.publish(at_once=True)
+        assert newest(url, "default").sample(user_id="u").policy == "production"
+
+
+def test_processes_over_one_state_only_repeat_each_other(log, url):
+    log.record_batch([row(number) for number in range(100)])
+    with (
+        InteractionLog(log.url) as again,
+        enabled(log, url) as (_, ours),
+        enabled(again, url) as (_, theirs),
+    ):
+        for each in (ours, theirs, ours):
+            each.learn()
+            each.publish(at_once=True)
+            assert newest(url, "default").mean() == pytest.approx(ours.mean(), rel=1e-9)
+    assert newest(url, "default").mean() == pytest.approx(ours.mean(), rel=1e-9)
