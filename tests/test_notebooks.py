@@ -29,7 +29,10 @@ def run(path, folder):
     client = nbclient.NotebookClient(
         notebook,
         kernel_manager_class=SameInterpreter,
-        timeout=300,
+        # Patience with a machine that is busy; where time is over, outputs are left out in silence.
+        timeout=3_600,
+        startup_timeout=600,
+        iopub_timeout=600,
         resources={"metadata": {"path": str(folder)}},
     )
     client.execute()

@@ -1,5 +1,6 @@
 """Stores for the tests: an SQLite file, and a Redis server of our own where none is given."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -59,7 +60,11 @@ class RedisServer:
         self.process = None
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -74,15 +79,13 @@ class RedisServer:
         )
         import redis
 
-        client = redis.Redis.from_url(self.url)
-        for _ in range(500):
-            try:
-                client.ping()
-            except redis.exceptions.RedisError:
+        deadline = time.monotonic() + 120.0
+        with redis.Redis.from_url(self.url) as client:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(redis.exceptions.RedisError):
+                    client.ping()
+                    return
                 time.sleep(0.02)
-            else:
-                client.close()
-                return
         pytest.fail((self.folder / "redis.log").read_text(encoding="utf-8"))
 
     def stop(self):

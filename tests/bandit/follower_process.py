@@ -17,13 +17,14 @@ def bandit_over(state, **settings):
 
 
 def follow(log_url, state, limit):
-    """Follow to the end of the log, a few rows at a time, and say how far it is."""
+    """Follow to the end of the log, a few rows at a time; say how far it is, go on when told."""
     bandit = bandit_over(state)
     with InteractionLog(log_url, retriever_id="r") as log:
         follower = LogFollower(bandit, log)
         while follower.catch_up(limit=limit):
             sys.stdout.write(f"{follower.mark.row}\n")
             sys.stdout.flush()
+            sys.stdin.readline()
     bandit._store.close()
 
 

@@ -61,7 +61,10 @@ def make_evidence(**settings):
 
 
 def write(store, columns, batch=500, resend=5):
-    """Send the rows in batches, every fifth of them again later, and say how far it is."""
+    """Send the rows in batches, every fifth of them again later.
+
+    It says how far it is, and goes on when it is told or when nobody will.
+    """
     starts = list(range(0, len(columns), batch))
     again = starts[::resend]
     for start in starts + again:
@@ -70,9 +73,11 @@ def write(store, columns, batch=500, resend=5):
         store.apply(delta)
         sys.stdout.write(f"{start}\n")
         sys.stdout.flush()
+        sys.stdin.readline()
 
 
 if __name__ == "__main__":
     url, namespace, number, size = sys.argv[1:]
-    with open_store(url, namespace=namespace) as opened:
+    # Patience: SQLite's lock goes to whoever asks first, and others may ask all the time.
+    with open_store(url, namespace=namespace, timeout=600.0) as opened:
         write(opened, events(int(number), int(size)))

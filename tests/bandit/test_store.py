@@ -99,7 +99,7 @@ def test_a_batch_counts_once_however_often_it_comes(store):
 @settings(
     max_examples=12,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**32 - 1), batches=st.integers(1, 12))
 def test_any_order_and_any_batches_give_one_state(store_url, seed, batches):

@@ -17,9 +17,11 @@ writer = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(writer)
 
 
-def start(url, namespace, number, size):
+def start(url, namespace, number, size, *, stepwise=False):
+    """Start a writer that goes on by itself, or after each batch when it is told."""
     return subprocess.Popen(
         [sys.executable, WRITER, url, namespace, str(number), str(size)],
+        stdin=subprocess.PIPE if stepwise else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -27,9 +29,11 @@ def start(url, namespace, number, size):
 
 
 def kill_in_the_middle(process, lines):
-    """Kill a writer after some batches, whatever it is doing then."""
+    """Kill a writer in a batch after some others, whatever it is doing then."""
     for _ in range(lines):
         assert process.stdout.readline()
+        process.stdin.write("go on\n")
+        process.stdin.flush()
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -60,7 +64,10 @@ def learn_in_one_process(numbers, size):
 
 def run_writers(url, namespace, count, size, *, killed):
     """Run writers side by side; some are killed on their way and started again."""
-    running = [start(url, namespace, number, size) for number in range(count)]
+    running = [
+        start(url, namespace, number, size, stepwise=number < len(killed))
+        for number in range(count)
+    ]
     for number, after in enumerate(killed):
         kill_in_the_middle(running[number], after)
         running[number] = start(url, namespace, number, size)
@@ -93,7 +100,7 @@ def test_compaction_while_others_write_counts_once(store_url, namespace, count, 
     """
     line = writer.START + 2_600 * writer.STEP
     expected = learn_in_one_process(range(count), size)
-    with open_store(store_url, namespace=namespace) as store:
+    with open_store(store_url, namespace=namespace, timeout=600.0) as store:
         for number in range(count):
             columns = writer.events(number, size)
             early = writer.make_evidence()

@@ -64,7 +64,8 @@ def shared(log, writer, rows):
 
 if __name__ == "__main__":
     way, url, writer_name, *more = sys.argv[1:]
-    with InteractionLog(url) as opened:
+    # Patience: SQLite's lock goes to whoever asks first, and others may ask all the time.
+    with InteractionLog(url, timeout=600.0) as opened:
         if way == "until_killed":
             until_killed(opened, writer_name)
         shared(opened, writer_name, int(more[0]))

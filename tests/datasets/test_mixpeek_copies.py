@@ -142,7 +142,7 @@ def test_a_copy_that_is_killed_again_and_again_ends_complete(tmp_path, option):
             process = []
             service.script = [lambda _: False] * pages + [killed(process)]
             process.append(subprocess.Popen(arguments, stdout=subprocess.DEVNULL))
-            assert process[0].wait(60) == -signal.SIGKILL
+            assert process[0].wait(600) == -signal.SIGKILL
         service.script = []
         subprocess.run(arguments, check=True, capture_output=True)
     if option == "--log":

@@ -47,7 +47,7 @@ def run(package, home):
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=3_600,
     )
 
 

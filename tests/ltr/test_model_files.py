@@ -252,7 +252,9 @@ def test_a_pickle_or_other_content_in_either_place_is_refused(saved, name, conte
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(content=st.binary(max_size=200))
 def test_random_bytes_in_place_of_the_manifest_are_refused(saved, content):

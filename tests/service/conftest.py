@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ from rankloom._service.tokens import add_token, digest_of
 ROLES = ("ingest", "read", "admin", "metrics")
 INTERACTIONS = "/v1/retrievers/interactions"
 TENANTS = 500
+PATIENCE = 120.0
+"""Seconds after which what has to come does not come: machines stand still for a while."""
 
 
 class Tokens:
@@ -38,7 +41,10 @@ class Client:
         self.url, self.tokens = url, tokens
         self.host, _, port = url.removeprefix("http://").rpartition(":")
         self.port = int(port)
-        self.http = httpx.Client(base_url=url, timeout=30)
+        # Servers hang up on idle connections after 5 seconds, as clients do where nothing is said:
+        # a request at that moment would meet the end of its connection.
+        limits = httpx.Limits(keepalive_expiry=1.0)
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE, limits=limits)
 
     def send(self, method, path, role="admin", **options):
         headers = {**self.tokens.headers(role), **options.pop("headers", {})}
@@ -88,7 +94,7 @@ def running(folder, *options):
             yield process, address(process)
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -145,6 +151,8 @@ def serve_with(tmp_path):
                 "log": f"sqlite:///{tmp_path}/log.db",
                 "state": f"sqlite:///{tmp_path}/fusion.db",
                 "token_file": tmp_path / "tokens",
+                # No deadline passes but those that a test sets.
+                **dict.fromkeys(("header_seconds", "body_seconds", "request_seconds"), PATIENCE),
                 **settings,
             }
             service = Service(ServiceSettings(**given))
@@ -157,17 +165,31 @@ def serve_with(tmp_path):
 
             def stop():
                 server.should_exit = True
-                thread.join(timeout=60)
+                thread.join(timeout=PATIENCE)
                 assert not thread.is_alive()
 
             stack.callback(stop)
-            assert ready.wait(30)
+            assert ready.wait(PATIENCE)
             client = Client(urls[0], tokens)
             stack.callback(client.http.close)
             client.service, client.stop = service, stop
             return client
 
         yield serve
+
+
+@pytest.fixture(scope="session")
+def wait_until():
+    """A function that waits until something holds, and fails where it never does."""
+
+    def wait_until(condition):
+        deadline = time.monotonic() + PATIENCE
+        # Looked at once more after the time is over: all of it may have passed in one step.
+        while not condition():
+            assert time.monotonic() < deadline or condition(), "it never came to hold"
+            time.sleep(0.02)
+
+    return wait_until
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -60,7 +59,8 @@ def test_every_route_lets_in_its_roles_and_no_others(client, route, who):
     status = answer.status_code
     if who in ALLOWED[NEEDED[route]]:
         assert status not in {401, 403}
-        assert status < 500
+        # Whether it can work is another matter: a disk may be slow just now.
+        assert status < 500 or path == "/readyz"
     else:
         assert status == (401 if who in {"none", "wrong"} else 403)
         assert answer.json()["success"] is False
@@ -123,16 +123,7 @@ def test_another_tenants_retriever_is_unknown(client, stranger):
     assert stranger.get(path).status_code == 404
 
 
-def wait_for(status, call):
-    """Ask until the service has looked at its token file again."""
-    for _ in range(100):
-        if call().status_code == status:
-            return
-        time.sleep(0.05)
-    assert call().status_code == status
-
-
-def test_tokens_come_and_go_without_a_restart(serve_with):
+def test_tokens_come_and_go_without_a_restart(serve_with, wait_until):
     client = serve_with()
     path = client.service.settings.token_file
     new = add_token(path, "shop", "read")
@@ -141,10 +132,10 @@ def test_tokens_come_and_go_without_a_restart(serve_with):
         headers = {"authorization": f"Bearer {token}"}
         return client.http.get(f"{INTERACTIONS}/i", headers=headers)
 
-    wait_for(404, ask)
+    wait_until(lambda: ask().status_code == 404)
     lines = [line for line in path.read_text().splitlines() if digest_of(new).decode() not in line]
     path.write_text("\n".join(lines))
-    wait_for(401, ask)
+    wait_until(lambda: ask().status_code == 401)
 
 
 def test_a_damaged_token_file_leaves_the_last_good_one(tmp_path, caplog):

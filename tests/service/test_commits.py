@@ -79,7 +79,7 @@ def test_nobody_is_forgotten_while_threads_finish_at_any_time(loop):
         threads = [threading.Thread(target=finish, args=(start,)) for start in range(4)]
         for thread in threads:
             thread.start()
-        told = await asyncio.wait_for(asyncio.gather(*tasks), 30)
+        told = await asyncio.wait_for(asyncio.gather(*tasks), 120)
         for thread in threads:
             thread.join()
         return told
@@ -114,5 +114,5 @@ def test_a_later_loop_is_told_though_an_earlier_one_is_closed(loop):
     def send(_, tell):
         threading.Timer(0.05, tell, [["told"], None]).start()
 
-    told = asyncio.wait_for(commits.stored(send, []), 30)
+    told = asyncio.wait_for(commits.stored(send, []), 120)
     assert loop.run_until_complete(told) == ["told"]

@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import datetime as dt
-import threading
+import time
 
 import pytest
 
@@ -12,6 +12,8 @@ from rankloom.datasets import InteractionLog
 
 BASE = "/v1/retrievers/{}/learned-fusion/{}"
 BATCH = "/v1/retrievers/interactions/batch"
+PATIENCE = 120.0
+"""Seconds after which what has to come does not come."""
 TEXT, IMAGE = "mixpeek://text@v1/embedding", "mixpeek://image@v1/embedding"
 
 
@@ -92,22 +94,20 @@ def get(service, path, retriever="r", **options):
 def caught_up(service, log):
     """Wait until a posterior of all rows is served; return the statistics."""
     eventually(service, "weights", bandit_of(log).mean())
-    for _ in range(600):
-        found = get(service, "stats").json()
-        if found["lag"] == 0:
-            return found
-        threading.Event().wait(0.05)
-    return pytest.fail(f"the log was not followed: {found}")
+    deadline = time.monotonic() + PATIENCE
+    while (found := get(service, "stats").json())["lag"]:
+        assert time.monotonic() < deadline, f"the log was not followed: {found}"
+        time.sleep(0.05)
+    return found
 
 
 def eventually(service, path, expected):
     """Wait until such weights are served: a posterior is renewed once a second."""
-    for _ in range(600):
-        found = get(service, path).json()["weights"]
-        if found == pytest.approx(expected, rel=1e-9):
-            return
-        threading.Event().wait(0.05)
-    pytest.fail(f"expected {expected}, got {found}: {get(service, 'stats').json()}")
+    deadline = time.monotonic() + PATIENCE
+    while (found := get(service, path).json()["weights"]) != pytest.approx(expected, rel=1e-9):
+        told = f"expected {expected}, got {found}: {get(service, 'stats').json()}"
+        assert time.monotonic() < deadline, told
+        time.sleep(0.05)
 
 
 def bandit_of(log):

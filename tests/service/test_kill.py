@@ -27,7 +27,7 @@ TYPES = [["impression"], ["click"], ["click", "impression"], ["purchase"], ["ski
 WHERE = {"namespace": "shop", "retriever_id": "r"}
 LEARNT = {"segment_by": ["device"]}
 USERS = [f"u{number}" for number in range(40)]
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Ledger:
@@ -181,13 +181,19 @@ class Lives:
             time.sleep(self.rng.uniform(0.2, 1.1) * self.start_seconds)
             process.kill()
 
-    def killed_under_load(self, seconds):
+    def killed_under_load(self, seconds, answers=0):
+        """Kill it after a while, and not before so many answers where the machine is slow."""
         with self.ready() as (process, client):
+            wanted = len(self.ledger.answers) + answers
             where = client.base_url.host, client.base_url.port, self.headers
             threads = [threading.Thread(target=each.run, args=where) for each in self.senders]
             for thread in threads:
                 thread.start()
             time.sleep(seconds)
+            deadline = time.monotonic() + PATIENCE
+            while len(self.ledger.answers) < wanted and not self.ledger.faults:
+                assert time.monotonic() < deadline, "no answers"
+                time.sleep(0.01)
             process.kill()
             for thread in threads:
                 thread.join()
@@ -204,7 +210,7 @@ class Lives:
         elif chance < 0.4:
             self.killed_under_load(self.rng.uniform(0.0, 0.03))
         else:
-            self.killed_under_load(self.rng.uniform(0.03, 0.45))
+            self.killed_under_load(self.rng.uniform(0.03, 0.45), answers=15)
 
     def last(self):
         """Live once more, learn the rest, and stop in good order."""

@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import string
+import time
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ class Line:
     def __init__(self, address, token):
         host, port = address.removeprefix("http://").rsplit(":", 1)
         self.address, self.token = (host, int(port)), token
-        self.opened = 0
+        self.opened, self.answered = 0, 0.0
         self.socket = self.file = None
 
     def __enter__(self):
@@ -171,7 +172,7 @@ class Line:
         self.close()
 
     def open(self):
-        self.socket = socket.create_connection(self.address, timeout=30)
+        self.socket = socket.create_connection(self.address, timeout=120)
         self.file = self.socket.makefile("rb")
         self.opened += 1
 
@@ -183,6 +184,8 @@ class Line:
 
     def post(self, path, body):
         """Return status and body of the answer."""
+        if time.monotonic() > self.answered + 1.0:
+            self.close()  # the service hangs up on who says nothing for some seconds
         if self.socket is None:
             self.open()
         head = (
@@ -196,6 +199,7 @@ class Line:
             name, _, value = line.partition(b":")
             headers[name.strip().lower()] = value.strip()
         answer = self.file.read(int(headers[b"content-length"]))
+        self.answered = time.monotonic()
         if headers.get(b"connection") == b"close":
             self.close()
         return status, answer
@@ -208,7 +212,7 @@ def server(tmp_path, tokens_for, started, started_address):
     with started(tmp_path) as process:
         yield process, started_address(process), tokens.of["admin"]
         process.terminate()
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
 
 
 def resident_bytes(process):

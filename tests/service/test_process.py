@@ -1,7 +1,10 @@
 """The service as a process: how it starts, what it logs, and how it ends."""
 
+import contextlib
+import http.client
 import json
 import resource
+import select
 import signal
 import socket
 import sqlite3
@@ -18,6 +21,8 @@ from rankloom.cli import main
 
 INTERACTIONS = "/v1/retrievers/interactions"
 CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}
+PATIENCE = 120.0
+"""Seconds after which what has to come does not come."""
 
 
 @pytest.fixture
@@ -41,17 +46,31 @@ def lines(folder):
 def test_a_signal_ends_it_with_0_and_frees_the_port(service, stop):
     assert service.post(CLICK).status_code == 200
     service.process.send_signal(stop)
-    assert service.process.wait(timeout=30) == 0
+    assert service.process.wait(timeout=PATIENCE) == 0
     with pytest.raises(httpx.TransportError):
         service.http.get("/healthz")
 
 
-def test_stopping_under_load_loses_nothing_that_was_acknowledged(service, tmp_path):
+def test_a_request_that_came_while_it_stood_still_is_answered(service):
+    """An idle connection is ended after 5 seconds, but not with a request in it."""
+    connection = http.client.HTTPConnection(service.host, service.port, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        service.process.send_signal(signal.SIGSTOP)
+        connection.request("GET", "/healthz")
+        time.sleep(5.5)
+        service.process.send_signal(signal.SIGCONT)
+        assert connection.getresponse().status == 200
+
+
+def test_stopping_under_load_loses_nothing_that_was_acknowledged(service, tmp_path, wait_until):
     acknowledged, refused = [], []
     stop = threading.Event()
 
     def send(sender):
-        with httpx.Client(base_url=service.url, headers=service.tokens.headers("ingest")) as http:
+        headers = service.tokens.headers("ingest")
+        with httpx.Client(base_url=service.url, headers=headers, timeout=PATIENCE) as http:
             for number in range(100_000):
                 name = f"{sender}-{number}"
                 try:
@@ -66,15 +85,15 @@ def test_stopping_under_load_loses_nothing_that_was_acknowledged(service, tmp_pa
     for sender in senders:
         sender.start()
     time.sleep(1)
+    wait_until(lambda: len(acknowledged) > 10)
     service.process.terminate()
-    assert service.process.wait(timeout=30) == 0
+    assert service.process.wait(timeout=PATIENCE) == 0
     stop.set()
     for sender in senders:
         sender.join()
     with sqlite3.connect(tmp_path / "log.db") as log:
         stored = {name for (name,) in log.execute("SELECT interaction_id FROM interactions")}
     log.close()
-    assert len(acknowledged) > 10
     assert set(acknowledged) <= stored
     assert not any("traceback" in line for line in lines(tmp_path))
 
@@ -158,7 +177,7 @@ def test_logs_tell_routes_and_ids_and_never_what_was_sent(service, tmp_path):
     service.get("/healthz", headers={"x-request-id": f"{secret} with blanks", "cookie": secret})
     metrics = service.get("/metrics", role="metrics").text
     service.process.terminate()
-    assert service.process.wait(timeout=30) == 0
+    assert service.process.wait(timeout=PATIENCE) == 0
     text = (tmp_path / "stderr").read_text()
     for hidden in (secret, secret.upper(), *service.tokens.of.values()):
         assert hidden not in text
@@ -268,7 +287,9 @@ def test_a_port_that_is_taken_is_said(service, tmp_path, capsys):
     assert "cannot listen" in refused(tmp_path, capsys, "--port", str(service.port))
 
 
-def test_the_token_command_prints_a_token_once_that_the_service_knows(service, tmp_path):
+def test_the_token_command_prints_a_token_once_that_the_service_knows(
+    service, tmp_path, wait_until
+):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "rankloom", "token", "new", "--namespace", "shop"),
@@ -282,28 +303,27 @@ def test_the_token_command_prints_a_token_once_that_the_service_knows(service, t
     assert token.startswith("rl_")
     assert token not in (tmp_path / "tokens").read_text()
     headers = {"authorization": f"Bearer {token}"}
-    for _ in range(100):
-        if service.http.get(f"{INTERACTIONS}/i", headers=headers).status_code == 404:
-            break
-        time.sleep(0.05)
-    assert service.http.get(f"{INTERACTIONS}/i", headers=headers).status_code == 404
+    wait_until(lambda: service.http.get(f"{INTERACTIONS}/i", headers=headers).status_code == 404)
 
 
 def test_readiness_is_lost_when_the_log_cannot_be_written_and_comes_back(
     serve_with, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("rankloom._service.state.LOOK_SECONDS", 0.5)
+    look_seconds = "rankloom._service.state.LOOK_SECONDS"
+    monkeypatch.setattr(look_seconds, PATIENCE)
     client = serve_with()
     assert client.get("/readyz").status_code == 200
     other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    time.sleep(1.1)
+    time.sleep(1.1)  # what was found a second ago is told again
+    monkeypatch.setattr(look_seconds, 0.5)
     answer = client.get("/readyz")
     other.execute("ROLLBACK")
     other.close()
     assert answer.status_code == 503
     assert answer.json()["error"]["details"]["reasons"]
     assert client.get("/healthz").status_code == 200
+    monkeypatch.setattr(look_seconds, PATIENCE)
     time.sleep(1.1)
     assert client.get("/readyz").status_code == 200
 
@@ -315,13 +335,14 @@ def test_without_its_extra_it_says_what_to_install(tmp_path, capsys, monkeypatch
     assert "pip install 'rankloom[serve]'" in refused(tmp_path, capsys)
 
 
-def test_a_sender_in_the_middle_of_a_body_does_not_keep_it_from_ending(serve_with):
+def test_a_sender_in_the_middle_of_a_body_does_not_keep_it_from_ending(serve_with, wait_until):
     """The body's own deadline ends the request, and with it the wait."""
-    client = serve_with(body_seconds=1.0, stop_seconds=5.0)
+    client = serve_with(body_seconds=1.0, stop_seconds=10 * PATIENCE)
     head = f"POST {INTERACTIONS} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n"
     token = f"authorization: Bearer {client.tokens.of['ingest']}\r\n"
-    with socket.create_connection((client.host, client.port), timeout=20) as slow:
+    with socket.create_connection((client.host, client.port), timeout=PATIENCE) as slow:
         slow.sendall(f"{head}{token}content-type: application/json\r\n\r\n{{".encode())
-        time.sleep(0.2)
+        # Where this thread stood still, the deadline has passed before.
+        wait_until(lambda: client.service.limits.requests or select.select([slow], [], [], 0)[0])
         client.stop()
         assert b" 408 " in slow.recv(65_536)

@@ -24,7 +24,7 @@ def event(kind, channel, number, **more):
 
 
 @pytest.fixture
-def learnt(client):
+def learnt(client, wait_until):
     """A service that has learnt of two channels from 40 executions."""
     client.post({"feature_uris": ["text", "image"]}, f"{BASE}/enable")
     rows = [
@@ -34,10 +34,7 @@ def learnt(client):
         for kind in ("impression", *(["click"] if number % 4 == 0 else []))
     ]
     client.post({"interactions": rows}, f"{INTERACTIONS}/batch")
-    for _ in range(200):
-        if weights(client, "nobody")["fallback"] is None and lag(client) == 0:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: weights(client, "nobody")["fallback"] is None and lag(client) == 0)
     return client
 
 

@@ -12,6 +12,8 @@ import pytest
 INTERACTIONS = "/v1/retrievers/interactions"
 FUSION = "/v1/retrievers/r/learned-fusion"
 ARMS = ["mixpeek://text", "mixpeek://image"]
+PATIENCE = 240.0
+"""Seconds after which what has to come does not come: who failed often is left alone for 60."""
 LOCK = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -67,15 +69,18 @@ class Shop:
     def enable(self):
         assert self.client.post({"feature_uris": ARMS}, f"{FUSION}/enable").status_code == 200
 
-    def learns(self, seconds=40):
-        """Return whether everything that is logged is learnt, soon."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+    def learns(self):
+        """Wait until everything that is logged is learnt; return whether there is anything."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
             answer = self.client.get(f"{FUSION}/stats")
             if answer.status_code == 200 and not answer.json()["lag"]:
                 return answer.json()["open_units"] > 0
+            assert time.monotonic() < deadline, answer.text
             time.sleep(0.1)
-        return False
+
+    def is_ready(self):
+        return self.client.get("/readyz").status_code == 200
 
     def followed_by(self, other):
         """Hand over what was acknowledged to the next service of the same folder."""
@@ -92,7 +97,7 @@ class Shop:
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(60) == 0
+        assert self.process.wait(PATIENCE) == 0
 
     def check(self):
         """Everything acknowledged is stored, once; the service ends in good order."""
@@ -113,7 +118,7 @@ def open_shop(started, started_address, tokens_for, client_of):
             process = stack.enter_context(started(folder))
             stack.callback(process.kill)
             client = client_of(started_address(process), tokens)
-            client.http.timeout = 90
+            client.http.timeout = PATIENCE
             stack.enter_context(client.http)
             return Shop(client, process, folder)
 
@@ -170,7 +175,7 @@ def damage(path, start=4_096):
 def refused_start(started, folder):
     """Return the one line with which the command gives up."""
     with started(folder) as process:
-        assert process.wait(90) == 2
+        assert process.wait(PATIENCE) == 2
         assert process.stdout.read() == ""
     lines = (folder / "stderr").read_text().splitlines()
     assert len(lines) == 1
@@ -216,7 +221,7 @@ def test_a_disk_that_became_read_only(open_shop, small_disk):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        printed, errors = process.communicate(timeout=90)
+        printed, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, printed) == (2, "")
     assert errors.startswith("error: ")
     assert len(errors.splitlines()) == 1
@@ -227,7 +232,7 @@ def test_a_disk_that_became_read_only(open_shop, small_disk):
 
 
 @pytest.mark.slow
-def test_a_log_that_another_process_holds(shop):
+def test_a_log_that_another_process_holds(shop, wait_until):
     """Refused with 503 after a while; rows of refused requests may be there, no other is."""
     assert shop.post().status_code == 200
     with locked(shop.folder / "log.db"):
@@ -237,8 +242,7 @@ def test_a_log_that_another_process_holds(shop):
         assert shop.client.get(f"{INTERACTIONS}/{known}").status_code == 200
     assert shop.post().status_code == 200
     assert shop.post_batch(20).status_code == 200
-    time.sleep(1.5)  # what was found a second ago is told again
-    assert shop.client.get("/readyz").status_code == 200
+    wait_until(shop.is_ready)  # what was found a second ago is told again
     shop.check()
 
 
@@ -363,5 +367,5 @@ def test_a_state_that_another_process_holds(shop):
         assert shop.client.get(f"{FUSION}/weights/u1").status_code == 200
         time.sleep(2)
         assert shop.client.get(f"{FUSION}/stats").json()["lag"] == 20
-    assert shop.learns(seconds=90)
+    assert shop.learns()
     shop.check()

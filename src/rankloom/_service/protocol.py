@@ -20,6 +20,8 @@ MAX_HEAD_BYTES: Final = 64_000
 MAX_REQUEST_BYTES: Final = 64_000_000
 """Beyond every body's limit, with room for chunks of a few bytes."""
 MAX_PIPELINED: Final = 16
+LAST_LOOK_SECONDS: Final = 0.05
+"""Time for which an idle connection that is to be closed is read once more."""
 
 _TOO_MANY: Final = Refusal(503, "ServiceUnavailable", "too many connections; try again later")
 _TOO_LARGE: Final = Refusal(431, "HeadersTooLarge", f"expected at most {MAX_HEAD_BYTES:,} bytes")
@@ -124,6 +126,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._forget_unsent()
 
     def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection soon, unless a request lies there already.
+
+        Where the process stood still, time is over before what came meanwhile is read; reading it
+        cancels this timer as it does the first.
+        """
+        self.timeout_keep_alive_task = self.loop.call_later(LAST_LOOK_SECONDS, self._end_idle)
+
+    def _end_idle(self) -> None:
         """Close an idle connection, whether or not its last answer was read."""
         super().timeout_keep_alive_handler()
         self._abort_unless_sent()
