@@ -149,4 +149,9 @@ class Answering(Learning):
             # Production knows nothing of a channel that is new: it serves without it.
             self._production = {arm: self._production.get(arm, 0.0) for arm in arms}
         self._serving = Serving(arms, self._policy, self._production, self._salt)
-        self._present = None
+        # Once: who asks meanwhile gets the one or the other.
+        self._present = self._kept()
+
+    def _kept(self) -> Present | None:
+        """Return the posterior that is served on though channels may be others now: none here."""
+        return None

@@ -11,7 +11,7 @@ from .evidence_files import dump, load, read, save
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -73,13 +73,6 @@ class Kept:
             If a value is cut off or of another format.
         """
         return self._state.fold_values(values, segments)
-
-    def drop_units(self, keys: Collection[bytes]) -> int:
-        """Forget open units, by the keys of `unit_rows`; return how many of them there were.
-
-        What they taught is taken back, so that the rows that remain can be folded anew.
-        """
-        return self._state.drop_units(keys)
 
     def still(self) -> Self:
         """Return a copy to read sums from, while rows go on being folded into this one.

@@ -25,8 +25,8 @@ MOST_LIVE: Final = 100_000
 class LiveSessions:
     """Every live unit by session, at every revision that is asked for, until the session is over.
 
-    `of` may be called from any thread at any time; it waits for nobody, and what it returns never
-    changes. Everything else needs the lock that guards the units.
+    `of` and `cells` may be called from any thread at any time; they wait for nobody, and what `of`
+    returns never changes. Everything else needs the lock that guards the units.
 
     Parameters
     ----------
@@ -54,6 +54,12 @@ class LiveSessions:
         """Return what is known of a session now."""
         with self._lock:
             return self._sessions.get(session)
+
+    def cells(self, session: int) -> int:
+        """Return about how many numbers a look at a session's units goes through; 0 for none."""
+        found = self.of(session)
+        # All scores of its units, and the matrix over the arms that they are summed up in.
+        return 0 if found is None else (found.used + len(found.arms)) * len(found.arms)
 
     def serve(self, revision: int) -> None:
         """Note which revision is asked for from now on; requests may still ask for the one before.

@@ -356,14 +356,6 @@ class State:
             self.sessions.note_folded(self.units, records, before, self.revision)
         return opened, changed, refused
 
-    def drop_units(self, keys: Collection[bytes]) -> int:
-        """Forget open units by the keys of a store; return how many there were."""
-        gone = self._take_out(keys)
-        if len(gone):
-            self.sessions.forget(gone)
-            self.revision += 1
-        return len(gone)
-
     def _take_out(self, keys: Collection[bytes]) -> NDArray[np.void]:
         """Take units out by the keys of a store, and return them; their sessions know them yet."""
         pairs = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2).astype(np.uint64)

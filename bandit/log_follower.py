@@ -58,6 +58,8 @@ class LogFollower:
     caught_up : bool
         Whether the end of the log was reached once, since this follower was made or the store lost
         what it held: until then the state is that of the earlier rows only.
+    lost : bool
+        Whether the store was found to have lost what it held, since somebody last set it to False.
 
     Raises
     ------
@@ -97,7 +99,7 @@ class LogFollower:
         self._seen = 0
         self.left_out: Counter[str] = Counter()
         self.oldest: dt.datetime | None = None
-        self.caught_up = False
+        self.caught_up = self.lost = False
 
     @property
     def mark(self) -> Mark:
@@ -168,6 +170,20 @@ class LogFollower:
                 self._joined_others()
                 return total
 
+    def refresh(self) -> None:
+        """Take in what others wrote into the store, also what moved no mark.
+
+        Raises
+        ------
+        StateMismatchError
+            If the store was learnt from another log.
+        StoreError
+            If the store cannot be reached.
+        """
+        self.bandit.refresh()
+        # Only now: it tells whether what was just read is a part that others learn anew.
+        self._joined_others()
+
     def observe(self, interaction: Interaction) -> None:
         """Fold one interaction that the log has just recorded into memory, for its session's sake.
 
@@ -191,7 +207,8 @@ class LogFollower:
         stored, version = self._store.progress()
         mark = self._first() if stored is None else stored.joined(self._start)
         if self._mine is not None and (mark, version) != (self._mine, self._version):
-            self.caught_up = self.caught_up and mark.row >= self._mine.row
+            if mark.row < self._mine.row:
+                self.caught_up, self.lost = False, True
             self.bandit.refresh()
             self._seen = 0
         self._mine, self._version = mark, version

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..._sqlite import close_in, file_identity, told
 from ...errors import IntegrityError, InvalidInputError, StoreError
+from .insert import touch
 from .schema import prepare
 from .writer import Writer
 
@@ -113,7 +114,7 @@ class LogFile:
         if found != "ok":
             msg = f"{self.url}: {found}. {_DAMAGED}"
             raise IntegrityError(msg)
-        self.writer.run(_touch)
+        self.writer.run(touch)
 
     def _own(self) -> None:
         if self._owner != os.getpid():
@@ -221,11 +222,6 @@ def _open(url: str, path: Path, timeout: float) -> sqlite3.Connection:
 
 def _limit(connection: sqlite3.Connection, deadline: float) -> None:
     connection.set_progress_handler(lambda: monotonic() > deadline, _PROGRESS_STEPS)
-
-
-def _touch(cursor: sqlite3.Cursor) -> None:
-    """Write something that changes nothing, down to the disk."""
-    cursor.execute("UPDATE log_counters SET seq = seq")
 
 
 def _close_all(

@@ -37,7 +37,8 @@ def insert_group(
 ) -> list[Recorded]:
     """Store rows within the caller's transaction and return their receipts.
 
-    All rows of a group get the same timestamp, later than that of any group before.
+    All rows of a group get the same timestamp, later than that of any stored row. A group without
+    rows still writes, so that it tells whether the log can be written.
 
     Parameters
     ----------
@@ -47,6 +48,9 @@ def insert_group(
     scopes : dict
         Numbers of namespaces and retrievers that are known to be committed; new ones join.
     """
+    if not rows:
+        touch(cursor)
+        return []
     seq, clock = cursor.execute(f"SELECT {_GIVEN} FROM log_counters").fetchone()  # noqa: S608
     now = max(time.time_ns() // 1_000, clock + 1)
     group = _Group(cursor, rows, scopes, seq, now)
@@ -103,6 +107,11 @@ def last_seq(cursor: sqlite3.Cursor) -> int:
 def keep_counters(cursor: sqlite3.Cursor) -> None:
     """Note what the last row was given, for it may be deleted now."""
     cursor.execute(f"UPDATE log_counters SET (seq, clock) = ({_GIVEN})")  # noqa: S608
+
+
+def touch(cursor: sqlite3.Cursor) -> None:
+    """Write a page down to the disk: what is equal already would not be written."""
+    cursor.execute("UPDATE log_counters SET clock = clock + 1")
 
 
 def _insert(cursor: sqlite3.Cursor, rows: list[tuple[Any, ...]]) -> None:

@@ -232,5 +232,6 @@ class Writer:
     def _call(function: Callable[..., object], *arguments: object) -> None:
         try:
             function(*arguments)
-        except Exception:
+        except BaseException:
+            # Whatever it is, the thread must live, and others wait to be told.
             _logger.exception("a callback of the log failed")

@@ -99,7 +99,8 @@ class World:
             evidence.update([self.event() for _ in range(3)])
         elif kind == 9:
             keys = [row.key for row in evidence.unit_rows()]
-            evidence.drop_units([key for key in keys if rng.random() < 0.2])
+            dropped = [key for key in keys if rng.random() < 0.2]
+            evidence._state.fold_open(evidence.fresh()._state, dropped)
         elif kind == 10:
             [evidence.opt_out, evidence.reset_user][rng.integers(2)]("u1", at=NOW)
         elif kind == 11:

@@ -517,6 +517,36 @@ def test_a_callback_that_fails_does_not_stop_the_log(log, caplog):
     assert "on_commit" in caplog.text
 
 
+@pytest.mark.parametrize("failure", [RuntimeError, SystemExit])
+def test_who_cannot_be_told_keeps_nobody_of_the_same_commit_from_being_told(log, caplog, failure):
+    writer, commits, told = log._file.writer, [], []
+    busy, free = threading.Event(), threading.Event()
+    log.on_commit(lambda: commits.append(1))
+
+    def hold(_):
+        busy.set()
+        assert free.wait(30)
+
+    def fail(receipts, _):
+        told.extend(receipts)
+        raise failure
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(writer.run, hold)
+        assert busy.wait(30)
+        before = writer.submit([log.prepare(row("a"))])
+        writer.send([log.prepare(row("b"))], fail)
+        after = writer.submit([log.prepare(row("c"))])
+        free.set()
+        holding.result(30)
+    receipts = [*before.result(30), *after.result(30), *told]
+    assert [log.get(each.interaction_id).feature_id for each in receipts] == ["a", "c", "b"]
+    assert writer.submit([log.prepare(row("d"))]).result(30)[0].status == "created"
+    log.close()
+    assert len(commits) == 2, "the three were not of one commit"
+    assert "in fail" in caplog.text
+
+
 def test_a_closed_log_opens_again_with_everything(url):
     log = InteractionLog(url)
     own, log_id = log.record(row()).interaction_id, log.log_id

@@ -180,14 +180,15 @@ def serve_with(tmp_path):
 
 @pytest.fixture(scope="session")
 def wait_until():
-    """A function that waits until something holds, and fails where it never does."""
+    """A function that waits until something holds, returns it, and fails where it never does."""
 
     def wait_until(condition):
         deadline = time.monotonic() + PATIENCE
         # Looked at once more after the time is over: all of it may have passed in one step.
-        while not condition():
+        while not (found := condition()):
             assert time.monotonic() < deadline or condition(), "it never came to hold"
             time.sleep(0.02)
+        return found
 
     return wait_until
 

@@ -1,11 +1,16 @@
 """Requests that wait for a commit: each gets its own outcome, and the loop is woken once."""
 
 import asyncio
+import contextlib
+import http.client
+import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from rankloom._service.commits import Commits
+from rankloom.datasets import InteractionLog
 
 WAITERS = 200
 
@@ -44,6 +49,33 @@ async def all_waiting(writer, number):
     tasks = [asyncio.ensure_future(commits.stored(writer.send, [])) for _ in range(number)]
     await asyncio.sleep(0)
     return tasks
+
+
+@contextlib.contextmanager
+def held(log):
+    """Keep a log's writer from its next commit, as a slow disk does."""
+    busy, free = threading.Event(), threading.Event()
+
+    def hold(_):
+        busy.set()
+        assert free.wait(120)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(log._file.writer.run, hold)
+        try:
+            assert busy.wait(120)
+            yield
+        finally:
+            free.set()
+        holding.result(120)
+
+
+def row(document):
+    return {"feature_id": document, "interaction_type": ["click"], "position": 0}
+
+
+def stored(log):
+    return sorted(each.feature_id for each in log.find().items)
 
 
 def test_those_of_one_commit_share_one_wake_and_each_gets_its_own_outcome(loop):
@@ -87,18 +119,40 @@ def test_nobody_is_forgotten_while_threads_finish_at_any_time(loop):
     assert loop.run_until_complete(main()) == [[n] for n in range(2_000)]
 
 
-def test_who_gave_up_waiting_holds_up_nobody(loop):
-    writer = Writer()
+def test_who_gave_up_waiting_is_stored_all_the_same_and_holds_up_nobody(loop, tmp_path):
+    async def main(log):
+        commits, send = Commits(), log._file.writer.send
+        with held(log):
+            gone, stays = (
+                asyncio.ensure_future(commits.stored(send, [log.prepare(row(name))]))
+                for name in ("gone", "stays")
+            )
+            await asyncio.sleep(0)
+            assert log.waiting == 2
+            gone.cancel()
+            await asyncio.sleep(0)
+        receipts = await asyncio.wait_for(stays, 120)
+        return [each.status for each in receipts], gone.cancelled()
 
-    async def main():
-        gone, stays = await all_waiting(writer, 2)
-        gone.cancel()
-        await asyncio.sleep(0)
-        for tell, receipt in zip(writer.tells, ("gone", "stays"), strict=True):
-            tell([receipt], None)
-        return await stays, gone.cancelled()
+    with InteractionLog(f"sqlite:///{tmp_path}/log.db") as log:
+        assert loop.run_until_complete(main(log)) == (["created"], True)
+        assert stored(log) == ["gone", "stays"]
 
-    assert loop.run_until_complete(main()) == (["stays"], True)
+
+def test_a_request_whose_client_hung_up_after_sending_it_is_stored(serve_with, wait_until):
+    client = serve_with()
+    log = client.service.log
+    headers = client.tokens.headers("ingest") | {"content-type": "application/json"}
+    with ThreadPoolExecutor(1) as pool, held(log):
+        gone = http.client.HTTPConnection(client.host, client.port, timeout=120)
+        with contextlib.closing(gone):
+            gone.request("POST", "/v1/retrievers/interactions", json.dumps(row("gone")), headers)
+            wait_until(lambda: log.waiting == 1)
+        staying = pool.submit(client.post, row("stays"))
+        wait_until(lambda: log.waiting == 2)
+    assert staying.result(120).json()["feature_id"] == "stays"
+    assert stored(log.within("shop")) == ["gone", "stays"]
+    wait_until(lambda: client.service.limits.requests == 0)
 
 
 def test_a_later_loop_is_told_though_an_earlier_one_is_closed(loop):

@@ -3,6 +3,8 @@
 import concurrent.futures
 import contextlib
 import datetime as dt
+import functools
+import threading
 import time
 
 import pytest
@@ -117,6 +119,16 @@ def bandit_of(log):
     )
     bandit.update(log)
     return bandit
+
+
+def show(service, session, channels):
+    """Let a session see documents of these channels now."""
+    log = service.log.within("shop", "r")
+    for number, channel in enumerate(channels):
+        row = rows(1)[0] | {"execution_id": f"{session}{number}", "session_id": session}
+        del row["occurred_at"]
+        stored = log.record(row | {"user_id": "u", "feature_uri": channel})
+        assert service.retrievers.observe("shop", stored)
 
 
 def test_unknown_retrievers_are_404(client):
@@ -344,10 +356,56 @@ def test_no_request_for_weights_waits_while_learning_holds_its_lock(serve_with):
     caught_up(service, log)
     live = {**rows(1)[0], "execution_id": "live", "session_id": "s", "occurred_at": None}
     assert service.post(live).status_code == 200
-    asked = {"session_id": "s", "segment": "device:mobile"}
+    plain = {"segment": "device:mobile"}
+    asked = plain | {"session_id": "s"}
     lock = service.service.retrievers.get("shop", "r")._bandit._lock
     with concurrent.futures.ThreadPoolExecutor(1) as pool, lock:
-        for path, params in (("weights/u1", asked), ("weights/u1", {}), ("weights", {})):
-            found = pool.submit(get, service, path, params=params).result(30).json()
-            assert found["snapshot_id"] is not None
+        own, users, means = (
+            pool.submit(get, service, path, params=params).result(30).json()
+            for path, params in (("weights/u1", asked), ("weights/u1", plain), ("weights", {}))
+        )
+        assert (own["policy"], users["policy"], means["policy"]) == ("learned", "learned", "mean")
+        assert own["snapshot_id"] == users["snapshot_id"] == means["snapshot_id"] is not None
+        assert own["weights"] != users["weights"]
         assert service.get("/healthz").status_code == 200
+
+
+def test_a_large_sessions_weights_are_computed_beside_the_loop_and_the_same(
+    serve_with, wait_until, monkeypatch
+):
+    """Others are answered meanwhile; what is small is not worth the way to a thread."""
+    channels = [f"c{n}" for n in range(100)]
+    service = serve_with(publish_every=PATIENCE)
+    enable(service, uris=channels)
+    record(service, [row | {"feature_uri": channels[n % 100]} for n, row in enumerate(rows())])
+    retriever = service.service.retrievers.get("shop", "r")
+    wait_until(lambda: retriever.snapshot_id is not None)
+    for session, units in (("small", 90), ("large", 110)):
+        show(service.service, session, [channels[n % 100] for n in range(units)])
+    bandit, threads, opened = retriever._bandit, [], threading.Event()
+    sample = bandit.sample
+
+    def held_up(**asker):
+        threads.append(threading.current_thread().name)
+        assert opened.wait(30)
+        return sample(**asker)
+
+    monkeypatch.setattr(bandit, "sample", held_up)
+    # Learning waits, for with another posterior the weights would be others.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, retriever._lock:
+        ask = functools.partial(pool.submit, get, service, "weights/u")
+        large = ask(params={"session_id": "large"})
+        try:
+            wait_until(lambda: threads)
+            assert pool.submit(service.get, "/healthz").result(20).status_code == 200
+            assert not large.done()
+        finally:
+            opened.set()
+        found = {"large": large.result(30).json()}
+        found["small"] = ask(params={"session_id": "small"}).result(30).json()
+        for session, answer in found.items():
+            expected = sample(user_id="u", session_id=session)
+            # It decays by the second, with a half-life of months.
+            assert answer["weights"] == pytest.approx(dict(expected), rel=1e-6)
+            assert answer["policy"] == "learned"
+    assert [name.startswith("rankloom-read") for name in threads] == [True, False]

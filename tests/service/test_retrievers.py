@@ -14,6 +14,7 @@ from msgspec import structs
 from rankloom import InteractionLog
 from rankloom._service import learning, learnt_state, retriever_settings
 from rankloom._service import retrievers as registry
+from rankloom._service.held_bandit import HeldBandit
 from rankloom._service.retriever_settings import Key, RetrieverSettings, SettingsTable
 from rankloom._service.retrievers import Retrievers
 from rankloom.bandit import Evidence, open_store
@@ -554,14 +555,14 @@ def test_requests_never_compute_the_posterior(log, state):
 
 
 def test_what_took_long_rests_long_and_a_wish_shows_at_once(log, state):
-    """A posterior that took 1,000 s is not renewed with every row that comes."""
+    """A posterior that is still at rest is not renewed with every row that comes."""
     view = log.within("default", "r")
     view.record_batch(past(60))
     retrievers = Retrievers(log, state)
     retriever = retrievers.enable("default", "r", feature_uris=ARMS)
     retriever.learn()
     snapshot, now = retriever.snapshot_id, time.monotonic()
-    retriever._pace.note(now - 1_000.0, now)
+    retriever._pace.note(now, now + 1_000.0)
     view.record_batch(past(60, first=100))
     retriever.learn()
     assert retriever._bandit.is_stale
@@ -570,6 +571,67 @@ def test_what_took_long_rests_long_and_a_wish_shows_at_once(log, state):
     retriever.learn()
     assert not retriever._bandit.is_stale
     assert retriever.snapshot_id != snapshot
+    retrievers.stop()
+
+
+def test_who_asks_while_evidence_is_read_again_gets_learned_weights(log, state, monkeypatch):
+    """The posterior is replaced in one step, whatever is refreshed or rolled out."""
+    log.within("default", "r").record_batch(past(60))
+    retrievers = Retrievers(log, state)
+    retriever = retrievers.enable("default", "r", feature_uris=ARMS)
+    retriever.learn()
+    policies = []
+
+    def set_and_ask(bandit, name, value):
+        object.__setattr__(bandit, name, value)
+        policies.append(retriever.weights(user_id="u").policy)
+
+    monkeypatch.setattr(HeldBandit, "__setattr__", set_and_ask, raising=False)
+    retriever.refresh()
+    retrievers.set_rollout("default", "r", explore_pct=1.0)
+    monkeypatch.undo()
+    assert len(policies) > 1
+    assert "fallback" not in policies
+    retrievers.stop()
+
+
+def test_a_retriever_whose_place_was_taken_learns_no_more(log, state):
+    """The thread may still have it at hand: it opens no state and publishes nothing."""
+    view = log.within("default", "r")
+    view.record_batch(past(60))
+    retrievers = Retrievers(log, state)
+    old = retrievers.enable("default", "r", feature_uris=ARMS)
+    old.learn()
+    new = retrievers.enable("default", "r", feature_uris=[*ARMS, "video"])
+    view.record_batch(past(20, first=100))
+    held = old.mean()
+    retrievers._learn(old.key, old)
+    assert old.learn() == 0
+    assert not old.publish(at_once=True)
+    old.refresh()
+    old.compact(START + dt.timedelta(days=60))
+    assert old._store is None
+    assert old.mean() == held
+    new.learn()
+    assert old.learn() == 0
+    assert_learnt(new, log)
+    retrievers.stop()
+
+
+def test_what_went_wrong_with_the_old_one_does_not_delay_the_new(log, state, monkeypatch):
+    retrievers = Retrievers(log, state)
+    old = retrievers.enable("default", "r", feature_uris=ARMS)
+
+    def learn(_, *, limit):
+        retrievers.enable("default", "r", feature_uris=[*ARMS, "video"])
+        msg = f"a store that was away for {limit} rows"
+        raise IntegrityError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning.LearningRetriever, "learn", learn)
+        retrievers._learn(old.key, old)
+    assert retrievers._pauses == {}
+    assert retrievers.get("default", "r") is not old
     retrievers.stop()
 
 

@@ -183,7 +183,14 @@ def refused_start(started, folder):
     return lines[0]
 
 
-def test_a_full_disk(open_shop, small_disk):
+def fill(place):
+    """Take what room is left on a disk."""
+    with contextlib.suppress(OSError), (place / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4_096))
+
+
+def test_a_full_disk(open_shop, small_disk, wait_until):
     """Refused with 503 while nothing fits; works again, learning too, as soon as there is room."""
     place, remount = small_disk
     shop = open_shop(place)
@@ -193,9 +200,12 @@ def test_a_full_disk(open_shop, small_disk):
     assert answers[0].status_code == 200
     assert answers[-1].status_code == 503
     assert shop.post(metadata=note).status_code in {200, 503}
+    fill(place)
+    wait_until(lambda: shop.client.get("/readyz").status_code == 503)
     assert shop.client.get(f"{FUSION}/weights/u1").status_code == 200
     assert shop.client.post({}, f"{INTERACTIONS}/list").status_code in {200, 503}
     remount("size=60m")
+    wait_until(lambda: shop.client.get("/readyz").status_code == 200)
     assert shop.post_batch(200, metadata=note).status_code == 200
     assert shop.post().status_code == 200
     assert shop.learns()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .retrievers import LearningRetriever
 
+MOST_CELLS: Final = 20_000
+"""`LearningRetriever.session_cells` above which one look would hold up all other requests."""
+
 _BASE: Final = "/v1/retrievers/{retriever_id}/learned-fusion"
 
 
@@ -150,8 +153,12 @@ async def _weights(call: Call, user_id: str | None) -> schemas.FusionWeightsResp
         call.query["execution_id"],
         _segment(call.query["segment"]),
     )
-    # Reading weights waits for nobody and takes well under a millisecond; a thread would take more.
-    return weights_for(call.path["retriever_id"], retriever, asker)
+    asked = call.path["retriever_id"], retriever, asker
+    if retriever is not None and retriever.session_cells(asker.session_id) > MOST_CELLS:
+        return await call.service.in_thread(weights_for, *asked)
+    # It waits for nobody and mostly takes well under a millisecond, less than the way to a busy
+    # thread and back; the first look at a session after an event takes a few milliseconds at most.
+    return weights_for(*asked)
 
 
 def _segment(given: Sequence[str] | None) -> dict[str, str] | None:

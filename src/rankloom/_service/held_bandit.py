@@ -66,9 +66,8 @@ class HeldBandit(FusionBandit):
             raise NoExposuresError(msg)
         return present
 
-    def _arms_changed(self) -> None:
+    def _kept(self) -> Present | None:
         """Keep the posterior where the channels are the same: what was reloaded is no news."""
-        held = getattr(self, "_present", None)
-        super()._arms_changed()
-        if held is not None and held.weights.feature_uris == self.evidence.arms:
-            self._present = held
+        held = self._present
+        same = held is not None and held.weights.feature_uris == self.evidence.arms
+        return held if same else None

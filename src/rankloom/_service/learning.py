@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ..bandit._ids import stable_id
 from ..bandit._policy import equal_weights
 from ..bandit._served import Served
 from ..errors import NoExposuresError, StateMismatchError
@@ -35,7 +36,7 @@ RENEWED_EVERY: Final = 1.0
 """Seconds between two posteriors: computing one takes a while, and requests need none newer."""
 
 RENEWAL_SHARE: Final = 0.1
-"""Largest share of the time that the posteriors of one retriever may take to compute."""
+"""Share of the time that the posteriors of one retriever may take to compute, see `Pace`."""
 
 SETTLED_AFTER: Final = 3_600.0
 """Seconds without an older row, and since the start, after which old evidence is closed."""
@@ -82,7 +83,7 @@ class LearningRetriever:
         self._follower: LogFollower | None = None
         self._answering: HeldBandit | HeldOver | None = None
         self._pace = Pace(RENEWED_EVERY, RENEWAL_SHARE)
-        self._is_changed = False
+        self._is_changed = self._is_closed = False
         self._late = monotonic()
         self._hold_over(last)
 
@@ -155,6 +156,14 @@ class LearningRetriever:
         except NoExposuresError:
             return self._equal()
 
+    def session_cells(self, session_id: str | None) -> int:
+        """Return about how many numbers `weights` goes through for a session; waits for nobody."""
+        bandit = self._bandit
+        if bandit is None or session_id is None:
+            return 0
+        state = bandit.evidence._state  # noqa: SLF001 - our own
+        return state.sessions.cells(stable_id(session_id))
+
     @contextmanager
     def unless_learning(self) -> Iterator[bool]:
         """Keep the bandit from learning meanwhile, or say that it is learning just now.
@@ -207,14 +216,10 @@ class LearningRetriever:
             Rows that were read.
         """
         with self._lock:
-            if not self._settings.enabled:
+            if self._is_closed or not self._settings.enabled:
                 return 0
-            try:
+            with self._let_go_of_another():
                 rows = self._opened().catch_up(limit=limit)
-            except StateMismatchError:
-                # Another process has cleared the state: begin again with what it holds now.
-                self._let_go()
-                raise
             self._note_late_rows(dt.datetime.now(dt.UTC))
             self._renew()
             return rows
@@ -222,7 +227,8 @@ class LearningRetriever:
     def publish(self, *, at_once: bool = False) -> bool:
         """Put the posterior that is served into the store, for services that watch it.
 
-        One that is held over is there already.
+        One that is held over is not put: it came from there, or is of before the store lost what
+        it held. Then the store has none until the log is learnt to its end again.
 
         Parameters
         ----------
@@ -263,8 +269,9 @@ class LearningRetriever:
     def refresh(self) -> None:
         """Take in what other processes wrote into the store."""
         with self._lock:
-            if self._bandit is not None:
-                self._bandit.refresh()
+            if self._follower is not None:
+                with self._let_go_of_another():
+                    self._follower.refresh()
                 self._renew()
 
     def opt_out(self, user_id: str) -> None:
@@ -316,9 +323,19 @@ class LearningRetriever:
         )
 
     def close(self) -> None:
-        """Let go of the store; what was served last is served from then on."""
+        """Let go of the store and learn no more; what was served last is served from then on."""
         with self._lock:
+            self._is_closed = True
             self._let_go()
+
+    @contextmanager
+    def _let_go_of_another(self) -> Iterator[None]:
+        """Where another process has cleared the state, begin again with what it holds now."""
+        try:
+            yield
+        except StateMismatchError:
+            self._let_go()
+            raise
 
     def _let_go(self) -> None:
         self._hold_over(self.last_snapshot)
@@ -331,6 +348,7 @@ class LearningRetriever:
         if self._follower is None:
             opened = open_state(self.key, self._settings, self._log, self._url)
             self._store, self._follower, self._bandit = opened
+            self._publisher.forget()
             # Afterwards, for another thread may have adopted other shares meanwhile.
             self._bandit.set_policy(self._settings.policy(self.key))
         return self._follower
@@ -348,6 +366,9 @@ class LearningRetriever:
         bandit, follower = self._bandit, self._follower
         if bandit is None or follower is None:
             return
+        if follower.lost:
+            follower.lost = False
+            self._publisher.forget()
         if not follower.caught_up:
             # The store has lost what it held, and all is learnt again.
             if self._answering is bandit:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+LONGEST_REST: Final = 60.0
+"""Seconds of rest at most: a machine that stood still meanwhile makes anything look costly."""
 
 
 class Pace:
@@ -13,7 +17,7 @@ class Pace:
     least : float
         Seconds from the end of one time to the beginning of the next, at least.
     share : float
-        Largest share of the time that it may take.
+        Largest share of the time that it may take, as far as `LONGEST_REST` is rest enough.
 
     Examples
     --------
@@ -25,6 +29,9 @@ class Pace:
     (False, True)
     >>> pace.note(1.05, 3.05)
     >>> pace.is_due(21.0), pace.is_due(21.1)
+    (False, True)
+    >>> pace.note(22.0, 3_622.0)
+    >>> pace.is_due(3_681.0), pace.is_due(3_682.0)
     (False, True)
     """
 
@@ -38,7 +45,8 @@ class Pace:
 
     def note(self, started: float, ended: float) -> None:
         """Take note of when it was done."""
-        self._due = ended + max(self._least, self._rest * (ended - started))
+        rest = min(self._rest * (ended - started), LONGEST_REST)
+        self._due = ended + max(self._least, rest)
 
     def hurry(self) -> None:
         """Let it be due at once."""

@@ -90,6 +90,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop(_TOO_EAGER)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; one that follows the body is dropped, for no proxy has looked at it."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """End the head, if it is no longer than it may be."""
         # Only a head that may be too long is counted: most come whole, in one small chunk.
@@ -100,8 +105,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         extensions: dict[str, Any] = {EXTENSION: Wire(self.cycle)}
         self.scope["extensions"] = extensions
-        # A header that follows the body is dropped, for no proxy has looked at it.
-        self.headers = []
 
     def on_message_complete(self) -> None:
         """End the request."""

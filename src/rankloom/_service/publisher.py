@@ -20,7 +20,8 @@ class Publisher:
     Parameters
     ----------
     every : float
-        Seconds between two, at least; with 0 only the first is put unless it is asked for.
+        Seconds between two, at least; with 0 only the first is put unless it is asked for,
+        and the first after `forget`.
 
     Examples
     --------
@@ -82,3 +83,7 @@ class Publisher:
         store.put_snapshot(weights.snapshot_id, weights.to_json())
         self._newest, self._due = weights.snapshot_id, now + self._every
         return True
+
+    def forget(self) -> None:
+        """Put the next one whatever was put before: the store may have lost that."""
+        self._newest, self._due = None, -math.inf

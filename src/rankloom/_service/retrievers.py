@@ -337,12 +337,19 @@ class Retrievers:
             if retriever.learn(limit=ROWS_AT_ONCE) >= ROWS_AT_ONCE:
                 self._wake.set()
         except Exception as error:  # noqa: BLE001 - the others have to learn all the same
-            pause = self._pauses[key] = _Pause.after(self._pauses.get(key))
-            told = _told(error)
-            logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, told)
+            self._pause(key, retriever, error)
         else:
             self._pauses.pop(key, None)
             self._publish(retriever)
+
+    def _pause(self, key: Key, retriever: LearningRetriever, error: Exception) -> None:
+        """Leave a retriever alone for a while, unless another has taken its place meanwhile."""
+        with self._lock:
+            if self._retrievers.get(key) is not retriever:
+                return
+            pause = self._pauses[key] = _Pause.after(self._pauses.get(key))
+        told = _told(error)
+        logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, told)
 
     def _publish(self, retriever: LearningRetriever, *, at_once: bool = False) -> bool:
         """Put what is served into the store where it is time; return whether that went well."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import signal
 import socket
@@ -68,7 +67,7 @@ class Server(uvicorn.Server):
 
     def run_until_stopped(self) -> None:
         """Serve until SIGTERM, SIGINT or `should_exit`."""
-        with _no_death_by_signal(), _little_collecting():
+        with _no_death_by_signal():
             self.run(sockets=[self._listening])
 
 
@@ -102,23 +101,6 @@ def address_of(listening: socket.socket) -> str:
     """Return a socket's address as a URL."""
     host, port, *_ = listening.getsockname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-@contextlib.contextmanager
-def _little_collecting() -> Iterator[None]:
-    """Search for garbage less, and not among what was there before the first request.
-
-    Requests make few cycles; a search after every 700 objects takes a tenth of the service's time.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 @contextlib.contextmanager

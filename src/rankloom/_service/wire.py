@@ -44,7 +44,10 @@ class Wire:
     def answer(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, close: bool
     ) -> bool:
-        """Write a whole answer; False, and nothing done, where its sender must be waited for."""
+        """Write a whole answer; False, and nothing done, where its sender must be waited for.
+
+        Headers are written as they stand: nothing that a request said may be in them unchecked.
+        """
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
             return False
