@@ -76,7 +76,7 @@ OpenDays = Annotated[
         "--open-days",
         metavar="N",
         help="Days, 1 to 36,500, for which late rows still change what is learnt. Memory grows by "
-        "some 450 bytes for each document of each list within them; what is older is closed into "
+        "some 150 bytes for each document of each list within them; what is older is closed into "
         "sums, and late rows of it are counted, not learnt.",
     ),
 ]
