@@ -9,29 +9,31 @@ import polars as pl
 from sklearn.base import BaseEstimator
 
 from ..errors import IntegrityError, InvalidInputError
-from . import _fitted, _fitting
-from ._documents import rank_dicts, rank_table
-from ._fall_back import production_scores, production_scores_of_dicts
-from ._feature_table import feature_matrix, is_table, refuse_infinite
-from ._parameters import main_names, thread_count
-from ._progress import logger
-from ._training import EXPECTED_SCORE
-from .evaluation import evaluate
-from .model_files import read_model, write_model
+from . import fitting
+from .boosting.parameters import main_names, thread_count
+from .boosting.progress import logger
+from .debias.training_rows import EXPECTED_SCORE
+from .evaluation.judged import evaluate
+from .features.candidates import ids_of_table, rank_dicts, rank_table
+from .features.matrix import feature_matrix, is_table, refuse_infinite
+from .features.production_scores import production_scores, production_scores_of_dicts
+from .features.unknown_categories import UnknownCategories
+from .memory.query_memory import QueryMemory
+from .model.files import read_model, write_model
+from .model.fitted import from_manifest, to_manifest
+from .settings import FitSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    import lightgbm
     from numpy.typing import ArrayLike, NDArray
 
-    from ..datasets.position_bias import PositionBias
-    from ..datasets.training_pairs import TrainingPairs
-    from ._blend import Member
-    from ._progress import Progress
-    from .choice import Choice
-    from .evaluation import Report
+    from ..datasets.pairs.training_pairs import TrainingPairs
+    from ..datasets.position_bias.estimator import PositionBias
+    from .boosting.progress import Progress
+    from .evaluation.judged import Report
+    from .model.fitted import Fitted
 
     Scores = NDArray[np.float32]
 
@@ -44,22 +46,25 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     Parameters
     ----------
     debias : {"auto", "none", "position", "ips", "pairwise", "click_model"}
-        How position bias is met. "auto": what the log speaks for. A click model chosen by held-out
-        likelihood, a pairwise and a joint model are blended by evidence, and one model is taught
-        the blend; `choice_` says what was chosen and why. Where the evidence does not speak for
-        the learnt model, documents are ranked by their document_score as far as it is given.
+        How position bias is corrected. "auto": by the evidence in the log. A click model chosen by
+        held-out likelihood, a pairwise and a joint model are blended by evidence, and one model is
+        trained on the blend; `choice_` says what was chosen and why. Where there is no evidence
+        that the learnt model is better than production, documents are ranked by their
+        document_score as far as it is given.
         "none": lambdarank on the executions as they are. "position":
         LightGBM's own `position`, which learns a bias for every position along with the trees;
         needs positions. "ips": one row for every (query, document), labelled with its gains over
         its examination (see `rankloom.ltr.ips_relevance`); needs positions and an examination
-        curve, and refuses where the log cannot tell one. "pairwise": Unbiased LambdaMART, which
-        weighs every pair by ratios for the positions of both of its documents and learns them
-        along with the trees; needs positions. See `rankloom.ltr.pairwise`. "click_model": one row
-        for every (query, document), labelled with its expected gain when examined, as told by the
-        click model of the highest held-out likelihood and leaning on the document's features (see
-        `rankloom.ltr.relevance.posterior_relevance`); needs positions.
+        curve, and raises where the log does not identify one. "pairwise": Unbiased LambdaMART,
+        which weighs every pair by ratios for the positions of both of its documents and learns
+        them along with the trees; needs positions. See `rankloom.ltr.debias.pairwise`.
+        "click_model": one row for every (query, document), labelled with its expected gain when
+        examined, by the click model of the highest held-out likelihood, shrunk to a prior by its
+        features (see
+        `rankloom.ltr.debias.relevance.posterior_relevance`); needs positions.
     n_estimators : int
-        Trees.
+        Trees. The model that learns the blend of ``"auto"`` gets up to eight times as many, as
+        long as they reproduce the blend better on held-out queries.
     learning_rate : float
     num_leaves : int
     min_data_in_leaf : int
@@ -74,10 +79,10 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         ratio counted.
     prior_exposure : float
         For "ips", "click_model" and "auto": examined exposures without a click that every document
-        starts with. It holds down documents with little evidence; see `rankloom.ltr.ips_relevance`.
+        starts with. It lowers documents with little evidence; see `rankloom.ltr.ips_relevance`.
     prior_strength : float
-        For "click_model" and "auto": examined exposures by which a document leans on what its
-        features say of its relevance.
+        For "click_model" and "auto": examined exposures that the prior by a document's features
+        counts as.
     early_stopping_rounds : int or None
         Stop when the debiased criterion on `validation` has not improved for so many rounds.
     n_jobs : int or None
@@ -97,6 +102,9 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     n_features_in_ : int
     categories_ : dict of str to tuple of str
         Categorical features and their categories, in the order of their codes.
+    unknown_categories_ : UnknownCategories
+        ``counts`` of values that were none of these, over all predictions so far; they counted as
+        missing.
     best_iteration_ : int
         Trees in use.
     executions_left_out_ : dict of str to int
@@ -106,12 +114,12 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         Mean examination of each position, for "ips", "click_model" and "auto".
     examination_source_ : str or None
         "given", "pairs" or "estimated"; with "click_model" and "auto" also "assumed", that is
-        1 / (position + 1), where the log cannot tell a curve. None in other modes.
+        1 / (position + 1), where the log does not identify a curve. None in other modes.
     choice_ : Choice or None
         For "auto" and "click_model": what was chosen, and on which evidence; print it.
     members_ : sequence of Member
-        For "auto": the blend that the model was taught; empty where the click model stands alone,
-        and after `load`.
+        For "auto": the blend that the model was trained on; empty where the click model is not
+        blended, and after `load`.
     pair_bias_ : polars.DataFrame or None
         For "pairwise" and "auto": the ratios by ``position``, relative to the first one.
         ``clicked`` (t+) says how likely a relevant document is clicked there, so 0.5 means half as
@@ -122,7 +130,10 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     notes_ : list of str
         What the user should know about this fit.
     training_report_ : dict
-        Rows, executions and rounds, as saved with the model.
+        Rows, executions and rounds, as saved with the model. ``behaviour_gain`` is the share of
+        features by `behaviour_features` in the gain of all splits, by level.
+    memory_ : QueryMemory or None
+        What `rank` knows of queries; see `attach_memory`.
 
     Examples
     --------
@@ -137,6 +148,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     >>> [document["feature_id"] for document in ranker.rank(candidates)]
     ['b', 'a']
     """
+
+    memory_: QueryMemory | None
 
     def __init__(
         self,
@@ -192,10 +205,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         NotIdentifiableError
             If "ips" has to estimate examination and positions never varied.
         """
-        fitted = _fitting.fit(self.get_params(deep=False), pairs, validation)
-        for name, value in vars(fitted).items():
-            setattr(self, f"{name}_", value)
-        return self
+        settings = FitSettings.of(self.get_params(deep=False))
+        return self._with_state(fitting.fit(settings, pairs, validation))
 
     def predict(self, X: TrainingPairs | ArrayLike | Any) -> NDArray[np.float32]:
         """Score documents; higher is better.
@@ -215,18 +226,24 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             If the ranker is not fitted, a feature is missing, or a value is infinite.
         """
         self._check_fitted()
-        matrix = feature_matrix(X, self._names, self.categories_)
+        matrix = feature_matrix(X, self._names, self.categories_, self.unknown_categories_)
         return self._served(lambda: production_scores(X), lambda: self._scores(matrix))
 
-    def rank(self, documents: Any) -> Any:
+    def rank(self, documents: Any, *, query: Any = None) -> Any:
         """Return the documents best first, with their `score`.
 
         Parameters
         ----------
         documents : list of dict, or table
             A document: ``{"feature_id": ..., "document_score": ..., "features": {name: value},
-            "execution_id": ...}``; features may also stand beside the other fields. A feature
-            that a document lacks is NaN. A table needs a column for each feature.
+            "execution_id": ...}``; features may also be among the other fields. A value is a
+            number, the text of a category, or a date (as ISO 8601 text, too); a feature that a
+            document lacks, and a category that the model was not trained on, is missing. A table
+            needs a column for each feature.
+        query : str or dict, optional
+            The query snapshot, or query id, of all documents. With a memory of queries (see
+            `attach_memory`) that serves this query, ``score`` is the documents' relevance by the
+            memory; else the query changes nothing.
 
         Returns
         -------
@@ -242,13 +259,19 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """
         self._check_fitted()
         if is_table(documents):
-            score = self._scores_or(lambda: production_scores(documents))
-            return rank_table(documents, self._names, self.categories_, score)
+            production = lambda: production_scores(documents)  # noqa: E731
+            ids = lambda: ids_of_table(documents)  # noqa: E731
+            score = self._remembering(query, ids, production)
+            return rank_table(
+                documents, self._names, self.categories_, score, self.unknown_categories_
+            )
         if not isinstance(documents, list | tuple):
             msg = f"documents: expected a list of dicts or a table, got {type(documents).__name__}"
             raise InvalidInputError(msg)
-        score = self._scores_or(lambda: production_scores_of_dicts(documents))
-        return rank_dicts(documents, self._names, self.categories_, score)
+        production = lambda: production_scores_of_dicts(documents)  # noqa: E731
+        ids = lambda: [str(d.get("feature_id", "")) for d in documents]  # noqa: E731
+        score = self._remembering(query, ids, production)
+        return rank_dicts(documents, self._names, self.categories_, score, self.unknown_categories_)
 
     def evaluate(self, pairs: TrainingPairs, **options: Any) -> Report:
         """Compare with the baseline on held-out pairs; options as in `rankloom.ltr.evaluate`."""
@@ -287,7 +310,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             Tree Ensembles", 2018).
         """
         self._check_fitted()
-        matrix = feature_matrix(X, self._names, self.categories_)
+        matrix = feature_matrix(X, self._names, self.categories_, self.unknown_categories_)
         columns = [*self._names, EXPECTED_SCORE]
         if not len(matrix):
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
@@ -300,10 +323,13 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         Parameters
         ----------
         folder : str or Path
-            Made if absent; gets ``manifest.json`` and ``model-<sha12>.txt``.
+            Made if absent; gets ``manifest.json``, ``model-<sha12>.txt`` and, with a memory of
+            queries, ``memory-<sha12>.bin``.
         """
         self._check_fitted()
-        write_model(folder, self.booster_.model_to_string(), _fitted.manifest(self))
+        manifest = to_manifest(self.fitted_, self.get_params(deep=False))
+        memory = None if self.memory_ is None else self.memory_.to_bytes()
+        write_model(folder, self.booster_.model_to_string(), manifest, memory)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -320,17 +346,53 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """
         import lightgbm
 
-        text, manifest = read_model(folder)
+        text, manifest, memory = read_model(folder)
         try:
             booster = lightgbm.Booster(model_str=text)
             ranker = cls(**manifest.parameters)
-            restored = _fitted.restored(booster, manifest)
+            fitted = from_manifest(booster, manifest)
         except (lightgbm.basic.LightGBMError, TypeError, ValueError, KeyError) as error:
             msg = f"{str(folder)!r}: the model cannot be rebuilt ({error}); train and save again"
             raise IntegrityError(msg) from error
-        for name, value in vars(restored).items():
-            setattr(ranker, f"{name}_", value)
-        return ranker
+        ranker._with_state(fitted)
+        return ranker if memory is None else ranker.attach_memory(QueryMemory.load_bytes(memory))
+
+    def attach_memory(self, memory: QueryMemory | None) -> Self:
+        """Let `rank` serve a memory of queries, or none; `save` writes it with the model.
+
+        Raises
+        ------
+        StateMismatchError
+            If the memory was fitted with another ranker, or without one.
+        """
+        self._check_fitted()
+        if memory is not None:
+            memory.check_prior(self)
+        self.memory_ = memory
+        return self
+
+    def _with_state(self, fitted: Fitted) -> Self:
+        self.fitted_ = fitted
+        self.booster_ = fitted.booster
+        self.feature_names_in_ = np.array(fitted.feature_names, dtype=object)
+        self.n_features_in_ = len(fitted.feature_names)
+        self.categories_ = fitted.categories
+        self.unknown_categories_ = UnknownCategories()
+        self.best_iteration_ = fitted.booster.num_trees()
+        self.executions_left_out_ = fitted.executions_left_out
+        self.examination_ = fitted.examination
+        self.examination_source_ = fitted.examination_source
+        self.pair_bias_ = fitted.pair_bias
+        self.choice_ = fitted.choice
+        self.members_ = fitted.members
+        self.validation_values_ = fitted.validation_values
+        self.notes_ = fitted.notes
+        self.training_report_ = fitted.training_report
+        self.training_period_ = fitted.training_period
+        self.grades_ = fitted.grades
+        self.seed_ = fitted.seed
+        self.memory_ = None
+        return self
 
     @property
     def _names(self) -> list[str]:
@@ -339,11 +401,31 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     def _scores_or(
         self, production: Callable[[], Scores | None]
     ) -> Callable[[NDArray[np.float32]], Scores]:
-        """Return what scores a matrix, after checking it."""
+        """Return a function that checks a matrix and scores it."""
 
         def score(matrix: NDArray[np.float32]) -> Scores:
             refuse_infinite(matrix, self._names)
             return self._served(production, lambda: self._scores(matrix))
+
+        return score
+
+    def _remembering(
+        self,
+        query: Any,
+        ids: Callable[[], list[str]],
+        production: Callable[[], Scores | None],
+    ) -> Callable[[NDArray[np.float32]], Scores]:
+        """Return `_scores_or`, with what the memory knows of the query."""
+        plain = self._scores_or(production)
+        memory = self.memory_
+        if query is None or memory is None:
+            return plain
+        # The memory is calibrated on what this ranker serves: not on what stands in for it.
+        if self.choice_ is not None and self.choice_.fall_back and production() is None:
+            return plain
+
+        def score(matrix: NDArray[np.float32]) -> Scores:
+            return memory.rescore(query, ids(), plain(matrix))
 
         return score
 
@@ -353,14 +435,14 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """Return the learnt scores or, where the fit chose to fall back, production's if given."""
         if self.choice_ is None or not self.choice_.fall_back:
             return learnt()
-        found = production()
-        if found is None:
+        scores = production()
+        if scores is None:
             logger.warning(
                 "this ranker falls back to document_score (see choice_), which is not given for "
                 "every document: the learnt scores are returned"
             )
             return learnt()
-        return found
+        return scores
 
     def _scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         if not len(matrix):
@@ -369,7 +451,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         return np.asarray(scores, dtype=np.float32)
 
     def _threads(self, matrix: NDArray[np.float32]) -> dict[str, Any]:
-        """Explicit threads; no more than the rows keep busy: starting one costs more than a row."""
+        """Explicit threads, few for few rows: to start one costs more than to score a row."""
         allowed = main_names(self.params).get("num_threads", self.n_jobs)
         useful = 1 + len(matrix) // _ROWS_PER_THREAD
         return {"num_threads": min(thread_count(allowed or None), useful)}
@@ -378,19 +460,3 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         if not hasattr(self, "booster_"):
             msg = "this Ranker is not fitted yet; call fit(pairs), or Ranker.load(folder)"
             raise InvalidInputError(msg)
-
-    # Set by fit and load.
-    booster_: lightgbm.Booster
-    feature_names_in_: NDArray[np.object_]
-    n_features_in_: int
-    categories_: dict[str, tuple[str, ...]]
-    best_iteration_: int
-    executions_left_out_: dict[str, int]
-    examination_: NDArray[np.float64] | None
-    examination_source_: str | None
-    pair_bias_: pl.DataFrame | None
-    choice_: Choice | None
-    members_: Sequence[Member]
-    validation_values_: list[float]
-    notes_: list[str]
-    training_report_: dict[str, Any]

@@ -1,36 +1,60 @@
-"""What holds for every engine: numbers that are checked, weights that may not carry over."""
+"""Checks of all exports: numbers in range, and whether weights carry over to the search engine."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidInputError
-from .._normalise import check_method
+from ..fusion.normalise import check_method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._normalise import FusionMethod
+    from ..fusion.normalise import FusionMethod
 
 
 class CarryOverWarning(UserWarning):
-    """The engine will not rank as the weights were learnt to rank."""
+    """The search engine will not rank as the weights were learnt to rank."""
 
 
-def check_counts(**counts: int) -> None:
-    """Raise unless each is a whole number >= 1."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            msg = f"{name}: expected a whole number >= 1, got {count!r}"
+@dataclass(frozen=True)
+class Limits:
+    """The largest numbers that a search engine takes."""
+
+    engine: str
+    rank_constant: int
+    candidates: int
+
+    def check(self, *, size: int, candidates: int, rank_constant: int, hint: str = "") -> None:
+        """Raise unless all are whole numbers from 1 on and the search engine takes them.
+
+        `size`, `candidates`, `rank_constant`: every channel must contribute at least as many
+        documents as are returned. `hint`: how more candidates can be had.
+        """
+        check_count("size", size)
+        check_count("candidates", candidates)
+        check_count("rank_constant", rank_constant)
+        if candidates < size:
+            msg = f"candidates: got {candidates}, expected at least the size of {size}"
+            raise InvalidInputError(msg)
+        if candidates > self.candidates:
+            msg = f"candidates: {self.engine} takes at most {self.candidates}, got {candidates}"
+            raise InvalidInputError(msg + hint)
+        if rank_constant > self.rank_constant:
+            most = self.rank_constant
+            msg = (
+                f"rank_constant: {self.engine} takes at most {most}, got {rank_constant}; learn "
+                "the weights with that one, or fuse in your own service with rankloom.bandit.fuse"
+            )
             raise InvalidInputError(msg)
 
 
-def check_candidates(candidates: int, size: int) -> None:
-    """Raise unless the channels are asked for at least as many documents as are shown."""
-    check_counts(candidates=candidates, size=size)
-    if candidates < size:
-        msg = f"candidates: got {candidates}, expected at least the size of {size}"
+def check_count(name: str, count: int) -> None:
+    """Raise unless a parameter is a whole number from 1 on."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        msg = f"{name}: expected a whole number >= 1, got {count!r}"
         raise InvalidInputError(msg)
 
 
@@ -48,7 +72,7 @@ def check_expressible(
         raise InvalidInputError(msg)
 
 
-def say_whether_weights_carry_over(
+def warn_unless_carried_over(
     weights: Mapping[str, float], method: FusionMethod, learnt_with: FusionMethod
 ) -> None:
     """Warn where the method is not the one with which the weights were learnt.

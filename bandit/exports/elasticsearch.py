@@ -1,26 +1,29 @@
 """Fusion weights as an Elasticsearch search: the `linear` and the `rrf` retriever.
 
 Sources, as of Elasticsearch 9.2: elastic.co/docs/reference/elasticsearch/rest-apis/retrievers,
-pages linear-retriever and rrf-retriever.
+pages linear-retriever and rrf-retriever; for limits index-settings, page index-modules.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInputError
-from .._channel_weights import checked_weights
+from ..base.channels import checked_weights
 from ._carry_over import (
-    check_candidates,
-    check_counts,
+    Limits,
+    check_count,
     check_expressible,
-    say_whether_weights_carry_over,
+    warn_unless_carried_over,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._normalise import FusionMethod
+    from ..fusion.normalise import FusionMethod
+
+MAX_RANK_CONSTANT: Final = 2**31 - 1
+_MORE: Final = "; raise index.max_result_window of the index and give it as max_result_window"
 
 
 def to_elasticsearch(
@@ -32,6 +35,7 @@ def to_elasticsearch(
     size: int = 10,
     candidates: int = 100,
     rank_constant: int = 60,
+    max_result_window: int = 10_000,
 ) -> dict[str, Any]:
     """Return the body of a search that fuses one retriever per channel with these weights.
 
@@ -40,7 +44,7 @@ def to_elasticsearch(
     weights : mapping of feature_uri to float
         Finite, at least 0, not all 0; sent as they are.
     retrievers : mapping of feature_uri to retriever
-        What each channel asks of Elasticsearch, such as ``{"standard": {"query": ...}}`` or
+        What each channel searches for, such as ``{"standard": {"query": ...}}`` or
         ``{"knn": ...}``; sent as they are.
     method : {"min_max", "rrf"}
         "min_max" becomes a `linear` retriever with the normalizer `minmax` (Elasticsearch 8.18 on);
@@ -56,6 +60,9 @@ def to_elasticsearch(
         as were normalised over when the weights were learnt.
     rank_constant : int
         For "rrf".
+    max_result_window : int
+        The setting ``index.max_result_window`` of the index, which limits `candidates`; give it
+        where it was raised.
 
     Returns
     -------
@@ -86,13 +93,14 @@ def to_elasticsearch(
 'normalizer': 'minmax'}
     """
     check_expressible(method, ("min_max", "rrf"), "Elasticsearch")
-    check_candidates(candidates, size)
-    check_counts(rank_constant=rank_constant)
+    check_count("max_result_window", max_result_window)
+    limits = Limits("Elasticsearch", MAX_RANK_CONSTANT, max_result_window)
+    limits.check(size=size, candidates=candidates, rank_constant=rank_constant, hint=_MORE)
     checked = checked_weights(weights, retrievers, "retrievers")
     if method == "rrf" and len(checked) < 2:
         msg = f"retrievers: Elasticsearch's rrf needs at least 2, got {len(checked)}"
         raise InvalidInputError(msg)
-    say_whether_weights_carry_over(checked, method, learnt_with)
+    warn_unless_carried_over(checked, method, learnt_with)
     name = "rrf" if method == "rrf" else "linear"
     each = {} if method == "rrf" else {"normalizer": "minmax"}
     fusion: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """Fusion weights as an OpenSearch search: a hybrid query with its own search pipeline.
 
 Sources, as of OpenSearch 3.9: docs.opensearch.org, pages search-pipelines/normalization-processor,
-search-pipelines/score-ranker-processor, query-dsl/compound/hybrid, hybrid-search/pagination.
+search-pipelines/score-ranker-processor, query-dsl/compound/hybrid, hybrid-search/pagination;
+the limits are checked by its plugin neural-search.
 """
 
 from __future__ import annotations
@@ -9,23 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInputError
-from .._channel_weights import checked_weights
+from ..base.channels import checked_weights
 from ._carry_over import (
-    check_candidates,
-    check_counts,
+    Limits,
+    check_count,
     check_expressible,
     equal,
-    say_whether_weights_carry_over,
     warn,
+    warn_unless_carried_over,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._normalise import FusionMethod
+    from ..fusion.normalise import FusionMethod
 
-MOST_QUERIES: Final = 5
+MAX_QUERIES: Final = 5
 """Clauses that a hybrid query may have."""
+
+MAX_RANK_CONSTANT: Final = 10_000
+_MORE: Final = "; raise index.max_result_window of the index and give it as max_result_window"
 
 
 def to_opensearch(
@@ -37,6 +41,7 @@ def to_opensearch(
     size: int = 10,
     candidates: int = 100,
     rank_constant: int = 60,
+    max_result_window: int = 10_000,
 ) -> dict[str, Any]:
     """Return the body of a search that fuses one query per channel with these weights.
 
@@ -46,7 +51,7 @@ def to_opensearch(
         Finite, at least 0, not all 0. OpenSearch takes weights that sum to 1, so each is divided by
         the sum; their ratios stay.
     queries : mapping of feature_uri to query
-        What each channel asks of OpenSearch, at most 5, such as ``{"match": ...}`` or
+        What each channel searches for, at most 5, such as ``{"match": ...}`` or
         ``{"neural": ...}``; sent as they are.
     method : {"min_max", "z_score", "rrf"}
         "min_max" and "z_score" become a `normalization-processor` with the weighted arithmetic mean
@@ -61,7 +66,10 @@ def to_opensearch(
         Documents that each channel contributes from each shard (`pagination_depth`, 2.19 on), at
         least `size`.
     rank_constant : int
-        For "rrf".
+        For "rrf"; at most 10,000.
+    max_result_window : int
+        The setting ``index.max_result_window`` of the index, which limits `candidates`; give it
+        where it was raised.
 
     Returns
     -------
@@ -94,17 +102,18 @@ def to_opensearch(
     [['knn'], ['match']]
     """
     check_expressible(method, ("min_max", "z_score", "rrf"), "OpenSearch")
-    check_candidates(candidates, size)
-    check_counts(rank_constant=rank_constant)
+    check_count("max_result_window", max_result_window)
+    limits = Limits("OpenSearch", MAX_RANK_CONSTANT, max_result_window)
+    limits.check(size=size, candidates=candidates, rank_constant=rank_constant, hint=_MORE)
     checked = checked_weights(weights, queries, "queries")
-    if len(checked) > MOST_QUERIES:
+    if len(checked) > MAX_QUERIES:
         msg = (
             f"queries: got {len(checked)}, but a hybrid query of OpenSearch takes at most "
-            f"{MOST_QUERIES}; leave out the channels of least weight, or fuse in your own service "
+            f"{MAX_QUERIES}; leave out the channels of lowest weight, or fuse in your own service "
             f"with rankloom.bandit.fuse"
         )
         raise InvalidInputError(msg)
-    say_whether_weights_carry_over(checked, method, learnt_with)
+    warn_unless_carried_over(checked, method, learnt_with)
     if method == "z_score" and not equal(checked):
         warn("OpenSearch's z_score ties all documents of a channel that score below its mean")
     hybrid = {"queries": [queries[uri] for uri in checked], "pagination_depth": candidates}

@@ -6,25 +6,26 @@ github.com/qdrant/qdrant, lib/segment/src/common: reciprocal_rank_fusion.rs and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInputError
-from .._channel_weights import checked_weights
+from ..base.channels import checked_weights
 from ._carry_over import (
-    check_candidates,
-    check_counts,
+    Limits,
     check_expressible,
     equal,
-    say_whether_weights_carry_over,
     warn,
+    warn_unless_carried_over,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._normalise import FusionMethod
+    from ..fusion.normalise import FusionMethod
 
-_WAYS = (
+# Its interfaces hold k, which is rank_constant + 1, in 32 bits and limits in 64.
+_LIMITS: Final = Limits("Qdrant", rank_constant=2**32 - 2, candidates=2**64 - 1)
+_ALTERNATIVES: Final = (
     "pass single_shard=True if the collection has one shard, or fuse in your own service with "
     "rankloom.bandit.fuse"
 )
@@ -54,7 +55,7 @@ def to_qdrant(
     weights : mapping of feature_uri to float
         Finite, at least 0, not all 0; above 0 for Qdrant's own `rrf`.
     prefetches : mapping of feature_uri to prefetch
-        What each channel asks of Qdrant, such as ``{"query": [0.1, 0.9], "using": "image"}``; sent
+        What each channel searches for, such as ``{"query": [0.1, 0.9], "using": "image"}``; sent
         as they are, with `candidates` as the limit where there is none.
     method : {"rrf", "distribution"}
         Qdrant has neither min-max nor z-scores.
@@ -102,10 +103,9 @@ def to_qdrant(
     {'sum': [{'mult': [0.3, '$score[0]']}, {'mult': [0.7, '$score[1]']}]}
     """
     check_expressible(method, ("rrf", "distribution"), "Qdrant")
-    check_candidates(candidates, size)
-    check_counts(rank_constant=rank_constant)
+    _LIMITS.check(size=size, candidates=candidates, rank_constant=rank_constant)
     checked = checked_weights(weights, prefetches, "prefetches")
-    say_whether_weights_carry_over(checked, method, learnt_with)
+    warn_unless_carried_over(checked, method, learnt_with)
     channels = [{"limit": candidates, **prefetches[uri]} for uri in checked]
     k = rank_constant + 1
     if single_shard:
@@ -114,7 +114,7 @@ def to_qdrant(
     if method == "rrf":
         return {"prefetch": channels, "query": {"rrf": _rrf(checked, k)}, "limit": size}
     if not equal(checked):
-        msg = f"weights: Qdrant's dbsf takes none, so they must be equal; otherwise {_WAYS}"
+        msg = f"weights: Qdrant's dbsf takes none, so they must be equal; otherwise {_ALTERNATIVES}"
         raise InvalidInputError(msg)
     return {"prefetch": channels, "query": {"fusion": "dbsf"}, "limit": size}
 
@@ -129,7 +129,7 @@ def _rrf(weights: Mapping[str, float], k: int) -> dict[str, Any]:
     if not equal(weights):
         warn(
             "Qdrant's rrf divides the rank by the weight instead of multiplying the score, so that "
-            f"weights have another effect than the learnt one: {_WAYS}"
+            f"weights have another effect than the learnt one: {_ALTERNATIVES}"
         )
     mean = sum(weight / len(weights) for weight in weights.values())
     return {"k": k, "weights": [weight / mean for weight in weights.values()]}

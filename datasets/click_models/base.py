@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...errors import InvalidInputError, NoExposuresError
-from .._bootstrap import blocks_of_queries, intervals, replicate
-from .._swaps import PairCounts, require_positions
-from ._shares import sums
-from ._squarem import LOWEST
+from ...errors import InvalidInputError
+from ..counts.bootstrap import blocks_of_queries, intervals, replicate
+from ..counts.click_counts import as_pair_counts
+from ..counts.pair_counts import require_positions
+from .squarem import MIN_PROBABILITY
 
 if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
 
-    from ..training_pairs import TrainingPairs
-    from .counts import ClickCounts
+    from ..counts.click_counts import ClickCounts
+    from ..pairs.training_pairs import TrainingPairs
 
-FEWEST_REPLICATES = 20
+MIN_REPLICATES = 20
 
 
 class Perplexity(NamedTuple):
@@ -57,7 +57,7 @@ class ClickModel(ABC):
     prior_mean : float or None
         Mean of the prior of every relevance; None for the documents' own mean.
     prior_strength : float
-        Pseudo-showings behind that mean: the prior of a document seen n times weighs as
+        Pseudo-showings behind that mean: the prior of a document shown n times weighs as
         prior_strength to n. 0 is maximum likelihood.
 
     Attributes
@@ -65,13 +65,13 @@ class ClickModel(ABC):
     examination_ : ndarray of float64, shape (n_positions,)
         Mean examination by position, relative to position 0.
     curves_ : dict of str to ndarray of float64
-        With `by`: value -> its own examination, relative to its position 0.
+        With `by`: value -> its examination, relative to its position 0.
     counts_ : ClickCounts
         What the model was fitted on.
     relevance_ : ndarray of float64, shape (m,)
         Relevance of every document of `counts_`: a distinct (query, document).
     prior_mean_ : float
-        Mean of the relevances' prior: the relevance of documents that were never seen.
+        Mean of the relevances' prior: the relevance of documents that the fit did not contain.
     """
 
     examination_: NDArray[np.float64]
@@ -93,20 +93,41 @@ class ClickModel(ABC):
 
     @abstractmethod
     def fit(self, log: TrainingPairs) -> Self:
-        """Fit to a log and return the model."""
+        """Fit to a log and return the model.
+
+        Raises
+        ------
+        InvalidInputError
+            If a row has no position, or nothing was clicked.
+        NoExposuresError
+            If everything was clicked.
+        """
 
     @abstractmethod
     def relevance_posterior(self, log: TrainingPairs) -> NDArray[np.float64]:
-        """Return the relevance of every (query, document) of a log, with the fitted reading.
+        """Return the relevance of every (query, document) of a log, examination as fitted.
 
         In the order of ``click_counts(log).key``.
         """
 
     @abstractmethod
     def sample(
-        self, relevance: ArrayLike, *, random_state: int | np.random.Generator | None = None
+        self,
+        relevance: ArrayLike,
+        *,
+        value: str | None = None,
+        random_state: int | np.random.Generator | None = None,
     ) -> NDArray[np.bool_]:
-        """Draw clicks on lists; column k of relevance, shape (n_lists, n_shown), is position k."""
+        """Draw clicks on lists, from the top down; an array of the shape of `relevance`.
+
+        Parameters
+        ----------
+        relevance : array-like of float, shape (n_lists, n_shown)
+            P(click) if examined. Column k is shown at position k.
+        value : str, optional
+            A context value, of a model fitted with `by`; the values' mean without it.
+        random_state : int, numpy Generator or None
+        """
 
     @abstractmethod
     def list_click_probability(self, relevance: ArrayLike) -> NDArray[np.float64]:
@@ -121,19 +142,27 @@ class ClickModel(ABC):
         Parameters
         ----------
         pairs : TrainingPairs
-            Documents that the fit did not see get the prior's mean.
+            Documents that the fit did not contain get the prior's mean; context values that it
+            did not contain, the mean parameters of all.
         conditional : bool
             Given the clicks above in the same execution, or over all that might have happened
             there.
         """
 
     @abstractmethod
-    def _reported(self) -> dict[str, NDArray[np.float64]]:
-        """Return the positive parameters that `intervals` speaks of."""
+    def refitted(self, weight: NDArray[np.float64]) -> Self:
+        """Return a copy fitted to the same log with other weights, started from this fit.
 
-    @abstractmethod
-    def _refitted(self, weight: NDArray[np.float64]) -> Self:
-        """Return the model fitted to its own log with the documents' weights, from its own fit."""
+        Parameters
+        ----------
+        weight : ndarray of float64, shape (m,)
+            How often each document of `counts_` is taken.
+        """
+
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        """Return the positive parameters that have `intervals`, by name."""
+        curves = {f"examination[{value}]": curve for value, curve in self.curves_.items()}
+        return {"examination": self.examination_, **curves}
 
     def log_likelihood(self, log: TrainingPairs) -> float:
         """Return the natural log of the probability of all clicks and non-clicks of a log.
@@ -198,16 +227,17 @@ class ClickModel(ABC):
         _check_bootstrap(confidence, n_bootstrap)
         counts = self.counts_
         block, n_blocks = blocks_of_queries(as_pair_counts(counts), counts.queries)
-        here = _logs(self._reported())
+        parameters = self.parameters()
+        estimate = _logs(parameters)
         replicates = replicate(
-            lambda weight: _logs(self._refitted(weight)._reported()),  # noqa: SLF001
+            lambda weight: _logs(self.refitted(weight).parameters()),
             block,
             n_blocks,
             n_bootstrap,
             random_state,
         )
-        limits = intervals(here, replicates, np.zeros(len(here)), n_blocks, confidence)
-        return _by_name(self._reported(), np.exp(limits.lower), np.exp(limits.upper))
+        limits = intervals(estimate, replicates, np.zeros(len(estimate)), n_blocks, confidence)
+        return _by_name(parameters, np.exp(limits.lower), np.exp(limits.upper))
 
     def _row_log_likelihood(
         self, pairs: TrainingPairs, *, conditional: bool
@@ -216,7 +246,7 @@ class ClickModel(ABC):
         require_positions(pairs)
         chance = self.row_click_probability(pairs, conditional=conditional)
         happened = np.where(pairs.clicked, chance, 1 - chance)
-        return np.asarray(np.log(np.clip(happened, LOWEST, 1 - LOWEST)))
+        return np.asarray(np.log(np.clip(happened, MIN_PROBABILITY, 1 - MIN_PROBABILITY)))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "examination_"):
@@ -224,12 +254,12 @@ class ClickModel(ABC):
             raise InvalidInputError(msg)
 
     def _check_log(self) -> None:
-        """Raise unless the model was fitted to a log, and not made of known parameters."""
+        """Raise unless the model was fitted to a log: one made of given parameters was not."""
         self._check_fitted()
         if not hasattr(self, "counts_"):
             msg = (
                 f"This {type(self).__name__} was given its examination and has no relevances; "
-                "call fit(pairs) for what speaks of a log's documents."
+                "call fit(pairs) for what depends on a log's documents."
             )
             raise InvalidInputError(msg)
 
@@ -240,38 +270,6 @@ class ClickModel(ABC):
         if not (np.isfinite(self.prior_strength) and self.prior_strength >= 0):
             msg = f"prior_strength: got {self.prior_strength!r}, expected a number >= 0"
             raise InvalidInputError(msg)
-
-
-def require_clicks(counts: ClickCounts) -> None:
-    """Raise if nothing was clicked, or everything."""
-    shown, clicks = counts.shown.sum(), counts.clicks.sum()
-    if clicks <= 0:
-        msg = (
-            f"pairs: none of {len(counts):,} documents was clicked (or all weights are 0); a click "
-            "model learns from clicks."
-        )
-        raise InvalidInputError(msg)
-    if clicks >= shown:
-        msg = (
-            "pairs: every row was clicked, expected results that were shown and not clicked too. "
-            "Log what was shown."
-        )
-        raise NoExposuresError(msg)
-
-
-def as_pair_counts(counts: ClickCounts) -> PairCounts:
-    """Return counts by position, states and context put together."""
-    cell = counts.document * counts.n_positions + counts.position_of_state[counts.state]
-    cells, index = np.unique(cell, return_inverse=True)
-    document, position = np.divmod(cells, counts.n_positions)
-    return PairCounts(
-        offsets=np.searchsorted(document, np.arange(len(counts) + 1)),
-        position=position,
-        shown=sums(index, counts.shown, len(cells)),
-        clicks=sums(index, counts.clicks, len(cells)),
-        query=counts.query,
-        n_positions=counts.n_positions,
-    )
 
 
 def lists_of(relevance: ArrayLike) -> NDArray[np.float64]:
@@ -290,14 +288,14 @@ def _check_bootstrap(confidence: float, n_bootstrap: int) -> None:
     if not 0 < confidence < 1:
         msg = f"confidence: got {confidence!r}, expected a number between 0 and 1"
         raise InvalidInputError(msg)
-    if n_bootstrap < FEWEST_REPLICATES:
-        msg = f"n_bootstrap: got {n_bootstrap!r}, expected at least {FEWEST_REPLICATES}"
+    if n_bootstrap < MIN_REPLICATES:
+        msg = f"n_bootstrap: got {n_bootstrap!r}, expected at least {MIN_REPLICATES}"
         raise InvalidInputError(msg)
 
 
 def _logs(parameters: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     values = np.concatenate([np.ravel(values) for values in parameters.values()])
-    return np.asarray(np.log(np.maximum(values, LOWEST)))
+    return np.asarray(np.log(np.maximum(values, MIN_PROBABILITY)))
 
 
 def _by_name(

@@ -5,44 +5,29 @@ Assumption: readers go down the list, click the first document that attracts the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from ._reading import Reading, ReadingModel, Sessions
-from ._shares import leaning_shares, sums
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from .counts import ClickCounts
+from ..counts.cells import sum_by
+from .sequential_model import SequentialData, SequentialModel, SequentialParameters
+from .smoothing import beta_means
 
 
-class Cascade(ReadingModel):
+class Cascade(SequentialModel):
     """Cascade model: everything down to the first click is examined, nothing below it.
 
     Parameters
     ----------
-    by : str, optional
-        A column of `TrainingPairs.context`: `curves_` per value. The model has no parameters
-        but the documents' own, which stay common.
-    prior_mean : float or None
-        Mean of the prior of every relevance; None for the share of clicks in all examinations.
-    prior_strength : float
-        Pseudo-examinations behind every relevance. 0 is maximum likelihood.
+    by, prior_mean, prior_strength
+        See `SimplifiedDBN`.
 
     Attributes
     ----------
     relevance_ : ndarray of float64, shape (m,)
         P(click) if examined, of the documents of `counts_`.
-    examination_ : ndarray of float64, shape (n_positions,)
-        Mean examination by position in the log, relative to position 0.
-    curves_ : dict of str to ndarray of float64
-        With `by`: value -> examination of its lists.
     satisfaction_, continuation_ : ndarray of float64
         1: a click ends the reading, and nothing else does.
-    counts_ : ClickCounts
-    prior_mean_ : float
+    examination_, curves_, counts_, prior_mean_
+        See `ClickModel`.
 
     Notes
     -----
@@ -60,23 +45,16 @@ class Cascade(ReadingModel):
     True
     """
 
-    def _estimate(
-        self,
-        counts: ClickCounts,
-        sessions: Sessions,
-        weight: NDArray[np.float64],  # noqa: ARG002 - documents have nothing in common
-        start: Reading | None,  # noqa: ARG002 - nor is there anything to repeat
-        known: NDArray[np.float64] | None = None,  # noqa: ARG002
-    ) -> tuple[Reading, int]:
-        clicks_so_far = np.concatenate([[0], np.cumsum(sessions.clicked)])
-        before = np.repeat(clicks_so_far[sessions.offsets[:-1]], np.diff(sessions.offsets))
-        examined = sessions.weight * (clicks_so_far[:-1] == before)
-        size = len(counts)
-        attractiveness, mean = leaning_shares(
-            sums(sessions.document, examined * sessions.clicked, size),
-            sums(sessions.document, examined, size),
-            self.prior_mean,
+    def _estimate(self, data: SequentialData) -> tuple[SequentialParameters, int]:
+        sessions, size = data.sessions, len(data.counts)
+        clicks_above = np.concatenate([[0], np.cumsum(sessions.clicked)])
+        at_start = np.repeat(clicks_above[sessions.offsets[:-1]], np.diff(sessions.offsets))
+        examined = sessions.weight * (clicks_above[:-1] == at_start)
+        attractiveness, mean = beta_means(
+            sum_by(sessions.document, examined * sessions.clicked, size),
+            sum_by(sessions.document, examined, size),
+            data.prior_mean,
             self.prior_strength,
         )
-        satisfied, persistent = np.ones(size), np.ones(len(counts.values))
-        return Reading(attractiveness, satisfied, persistent, (mean, 1.0)), 0
+        satisfied, persistent = np.ones(size), np.ones(len(data.counts.values))
+        return SequentialParameters(attractiveness, satisfied, persistent, (mean, 1.0)), 0

@@ -6,32 +6,32 @@ satisfied them, and after any other result go on with a constant probability.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import InvalidInputError
-from ._dbn_kernel import expect
-from ._reading import Reading, ReadingModel, Sessions
-from ._shares import leaning_shares
-from ._squarem import accelerated_step, converge, inside
+from .dbn_kernel import expect
+from .sequential_model import SequentialData, SequentialModel, SequentialParameters, Sessions
+from .smoothing import beta_means
+from .squarem import accelerated_step, clip_probability, converge
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .counts import ClickCounts
+    from ..counts.click_counts import ClickCounts
 
 FIRST_GUESS = (0.3, 0.5, 0.8)  # attractiveness, satisfaction, continuation
 
 
-class DBN(ReadingModel):
+class DBN(SequentialModel):
     """Dynamic Bayesian network: attractiveness, satisfaction and persistence.
 
     Parameters
     ----------
     continuation : float, optional
-        gamma, the probability of going on after a result that did not satisfy, if it is known;
-        estimated without it.
+        gamma, the probability of going on after a result that did not satisfy; estimated if None.
     by : str, optional
         A column of `TrainingPairs.context`, such as ``"device"``: one gamma per value, with one
         attractiveness and satisfaction for all.
@@ -40,7 +40,7 @@ class DBN(ReadingModel):
         examinations.
     prior_strength : float
         Pseudo-examinations behind every attractiveness, and pseudo-clicks behind every
-        satisfaction (around their own mean). 0 is maximum likelihood.
+        satisfaction (around their mean). 0 is maximum likelihood.
     max_iterations : int
         Accelerated steps; each costs three passes over the log.
     tolerance : float
@@ -54,29 +54,26 @@ class DBN(ReadingModel):
         P(stop) after a click. Chapelle and Zhang rank by ``relevance_ * satisfaction_``.
     continuation_ : ndarray of float64, shape () or (n_values,) with `by`
         gamma.
-    examination_ : ndarray of float64, shape (n_positions,)
-        Mean examination by position in the log, relative to position 0.
-    curves_ : dict of str to ndarray of float64
-        With `by`: value -> examination of its lists.
-    counts_ : ClickCounts
-    prior_mean_, mean_satisfaction_ : float
+    mean_satisfaction_ : float
+    examination_, curves_, counts_, prior_mean_
+        See `ClickModel`.
     n_iterations_ : int
 
     Notes
     -----
     Chapelle and Zhang, "A Dynamic Bayesian Network Click Model for Web Search Ranking" (WWW
-    2009). Down to the last click everything is known to be examined; below it one backward and
+    2009). Everything down to the last click was examined; below it one backward and
     one forward pass give the probabilities. It needs whole lists, so it is fitted on sessions and
     not on counts.
 
-    What is identified: a reader who leaves after a click was satisfied or tired, and only what
-    happens where nothing was clicked tells gamma apart. Short lists with few clicks say little
-    about it: look at its interval.
+    What is identified: a reader who leaves after a click was satisfied or tired, and only lists
+    without clicks separate the two. Short lists with few clicks hold little evidence about gamma:
+    look at its interval.
 
     Examples
     --------
     >>> from rankloom.datasets import load_pairs, simulate_interactions
-    >>> log = simulate_interactions(n_executions=2000, click_model="cascade", random_state=0)
+    >>> log = simulate_interactions(n_executions=2000, click_model="dbn", random_state=0)
     >>> model = DBN().fit(load_pairs(log))
     >>> bool(0.8 < model.continuation_ < 1.0)
     True
@@ -97,21 +94,14 @@ class DBN(ReadingModel):
         self.max_iterations = max_iterations
         self.tolerance = tolerance
 
-    def _estimate(
-        self,
-        counts: ClickCounts,
-        sessions: Sessions,
-        weight: NDArray[np.float64],
-        start: Reading | None,
-        known: NDArray[np.float64] | None = None,
-    ) -> tuple[Reading, int]:
-        if known is None and self.continuation is not None:
-            known = np.full(len(counts.values), float(self.continuation))
-        here = _first_guess(counts) if start is None else start
-        size, row_weight = len(counts), weight[sessions.document]
+    def _estimate(self, data: SequentialData) -> tuple[SequentialParameters, int]:
+        counts, size = data.counts, len(data.counts)
+        if data.continuation is None and self.continuation is not None:
+            data = replace(data, continuation=np.full(len(counts.values), float(self.continuation)))
+        start = _first_guess(counts) if data.start is None else data.start
 
         def step(flat: NDArray[np.float64]) -> NDArray[np.float64]:
-            return _flat(self._step(sessions, row_weight, _reading(flat, size), known))
+            return _flat(self._step(data, _parameters(flat, size)))
 
         def moved(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
             change = np.abs(after - before)
@@ -119,71 +109,45 @@ class DBN(ReadingModel):
 
         flat, steps = converge(
             lambda flat: accelerated_step(step, flat),
-            _flat(here),
+            _flat(start),
             moved,
             self.tolerance,
             self.max_iterations,
         )
-        return self._step(sessions, row_weight, _reading(flat, size), known), steps
+        return self._step(data, _parameters(flat, size)), steps
 
-    def _step(
-        self,
-        sessions: Sessions,
-        row_weight: NDArray[np.float64],
-        old: Reading,
-        known: NDArray[np.float64] | None,
-    ) -> Reading:
+    def _step(self, data: SequentialData, old: SequentialParameters) -> SequentialParameters:
         """Return the parameters after one step of expectation-maximisation."""
-        documents = np.zeros((4, len(old.attractiveness)))
-        values = np.zeros((2, len(old.continuation)))
-        expect(
-            sessions.offsets,
-            sessions.document,
-            sessions.value,
-            sessions.clicked,
-            sessions.weight,
-            sessions.weight * row_weight,
-            old.attractiveness,
-            old.satisfaction,
-            old.continuation if known is None else known,
-            documents,
-            values,
-        )
+        known = data.continuation
+        before = old if known is None else replace(old, continuation=known)
+        documents, values = _expectations(data.sessions, before, data.weight)
         clicks, examined, satisfied, judged = documents
         strength = self.prior_strength
-        attracts, attraction = leaning_shares(clicks, examined, self.prior_mean, strength)
-        satisfies, satisfaction = leaning_shares(satisfied, judged, None, strength)
-        goes_on = (
-            inside(known)
-            if known is not None
-            else leaning_shares(values[0], values[1], None, 0.0)[0]
-        )
-        return Reading(attracts, satisfies, goes_on, (attraction, satisfaction))
+        attracts, attraction = beta_means(clicks, examined, data.prior_mean, strength)
+        satisfies, satisfaction = beta_means(satisfied, judged, None, strength)
+        if known is None:
+            goes_on = beta_means(values[0], values[1], None, 0.0)[0]
+        else:
+            goes_on = clip_probability(known)
+        return SequentialParameters(attracts, satisfies, goes_on, (attraction, satisfaction))
 
-    def examinations(self) -> NDArray[np.float64]:
-        """Return the expected examinations of every document in the fitted log, given its clicks.
+    def row_examinations(self) -> NDArray[np.float64]:
+        """Return P(examined) of every row of the fitted log, given all clicks of its list.
 
-        In the order of `counts_`, times recency weight: everything down to the last click counts
-        once, what stands below by its probability. Clicks divided by it are the attractiveness of
-        maximum likelihood.
+        1 down to the last click. A document's clicks divided by their sum are the attractiveness
+        of maximum likelihood.
         """
         self._check_fitted()
-        here, found = self._sessions, self._found
-        documents = np.zeros((4, len(found.attractiveness)))
-        expect(
-            here.offsets,
-            here.document,
-            here.value,
-            here.clicked,
-            here.weight,
-            here.weight,
-            found.attractiveness,
-            found.satisfaction,
-            found.continuation,
-            documents,
-            np.zeros((2, len(found.continuation))),
+        sessions, fitted = self._sessions, self._fitted
+        rows = len(sessions.document)
+        # Every row as a document of its own: the sums by document are then single values.
+        of_rows = replace(sessions, document=np.arange(rows), weight=np.ones(rows))
+        given = replace(
+            fitted,
+            attractiveness=fitted.attractiveness[sessions.document],
+            satisfaction=fitted.satisfaction[sessions.document],
         )
-        return np.asarray(documents[1])
+        return np.asarray(_expectations(of_rows, given, np.ones(rows))[0][1])
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -191,13 +155,36 @@ class DBN(ReadingModel):
             msg = f"continuation: got {self.continuation!r}, expected a number in (0, 1] or None"
             raise InvalidInputError(msg)
 
-    def _reported(self) -> dict[str, NDArray[np.float64]]:
-        return {**super()._reported(), "continuation": np.asarray(self.continuation_)}
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        """Return the positive parameters that have `intervals`, by name."""
+        return {**super().parameters(), "continuation": np.asarray(self.continuation_)}
 
 
-def _first_guess(counts: ClickCounts) -> Reading:
+def _expectations(
+    sessions: Sessions, given: SequentialParameters, weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sums by document and by context value that `expect` describes."""
+    documents = np.zeros((4, len(given.attractiveness)))
+    values = np.zeros((2, len(given.continuation)))
+    expect(
+        sessions.offsets,
+        sessions.document,
+        sessions.value,
+        sessions.clicked,
+        sessions.weight,
+        sessions.weight * weight[sessions.document],
+        given.attractiveness,
+        given.satisfaction,
+        given.continuation,
+        documents,
+        values,
+    )
+    return documents, values
+
+
+def _first_guess(counts: ClickCounts) -> SequentialParameters:
     attracts, satisfies, goes_on = FIRST_GUESS
-    return Reading(
+    return SequentialParameters(
         np.full(len(counts), attracts),
         np.full(len(counts), satisfies),
         np.full(len(counts.values), goes_on),
@@ -205,9 +192,11 @@ def _first_guess(counts: ClickCounts) -> Reading:
     )
 
 
-def _flat(reading: Reading) -> NDArray[np.float64]:
-    return np.concatenate([reading.attractiveness, reading.satisfaction, reading.continuation])
+def _flat(found: SequentialParameters) -> NDArray[np.float64]:
+    return np.concatenate([found.attractiveness, found.satisfaction, found.continuation])
 
 
-def _reading(flat: NDArray[np.float64], size: int) -> Reading:
-    return Reading(flat[:size], flat[size : 2 * size], flat[2 * size :], FIRST_GUESS[:2])
+def _parameters(flat: NDArray[np.float64], size: int) -> SequentialParameters:
+    return SequentialParameters(
+        flat[:size], flat[size : 2 * size], flat[2 * size :], FIRST_GUESS[:2]
+    )

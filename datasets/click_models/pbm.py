@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import InvalidInputError
-from ._state_model import StateModel
-from ._state_table import StateTable
+from .state_model import StateModel
+from .state_table import StateTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -23,13 +23,8 @@ class PBM(StateModel):
 
     Parameters
     ----------
-    by : str, optional
-        A column of `TrainingPairs.context`, such as ``"device"``: one theta per value, with one
-        relevance for all.
-    prior_mean : float or None
-        Mean of the prior of every relevance; None for the documents' own mean.
-    prior_strength : float
-        Pseudo-showings of known relevance behind every r_qd, see Notes. 0 is maximum likelihood.
+    by, prior_mean, prior_strength
+        See `ClickModel`: one theta per value of `by`. For the strength see Notes.
     max_iterations : int
         Accelerated steps; each costs three passes over the counts.
     tolerance : float
@@ -37,16 +32,10 @@ class PBM(StateModel):
 
     Attributes
     ----------
-    examination_ : ndarray of float64, shape (n_positions,)
-        Examination relative to position 0.
     theta_ : ndarray of float64, shape (n_positions,), or (n_values, n_positions) with `by`
         Examination as a probability. Only its ratios are identified by most logs.
-    curves_ : dict of str to ndarray of float64
-        With `by`: value -> examination relative to its position 0.
-    relevance_ : ndarray of float64, shape (m,)
-        r_qd of the documents of `counts_`.
-    counts_ : ClickCounts
-    prior_mean_ : float
+    examination_, curves_, relevance_, counts_, prior_mean_
+        See `ClickModel`.
     identifiable_ : bool
         Whether documents clicked at several positions tie all positions together.
     n_iterations_ : int
@@ -61,7 +50,7 @@ class PBM(StateModel):
     were shown at several positions. `theta_` and `relevance_` fix the factor by staying within
     [0, 1]; use their ratios.
 
-    Every document has a relevance of its own, and with few clicks apiece their errors do not
+    Every document has its relevance, and with few clicks for each their errors do not
     average out (Neyman and Scott 1948): without a prior the curve comes out too flat on sparse
     logs. With an ever stronger prior it becomes the click rate by position, which is too steep
     where rankers put good documents on top. On simulated logs of 20,000 to 100,000 lists whose
@@ -85,7 +74,7 @@ class PBM(StateModel):
 
     @classmethod
     def from_examination(cls, examination: ArrayLike) -> PBM:
-        """Return a model with known examination probabilities and no prior, for sampling."""
+        """Return a model with given examination probabilities and no prior, for sampling."""
         theta = np.array(examination, dtype=np.float64)
         if theta.ndim != 1 or len(theta) == 0 or not ((theta > 0) & (theta <= 1)).all():
             msg = f"examination: expected a list of probabilities in (0, 1], got {theta}"
@@ -98,7 +87,3 @@ class PBM(StateModel):
 
     def _name_parameters(self) -> None:
         self.theta_ = self._table.public(self._table.relevant)
-
-    def _reported(self) -> dict[str, NDArray[np.float64]]:
-        curves = {f"examination[{value}]": curve for value, curve in self.curves_.items()}
-        return {"examination": self.examination_, **curves}

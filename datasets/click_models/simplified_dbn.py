@@ -10,24 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._jit import kernel
-from ._reading import Reading, ReadingModel, Sessions
-from ._shares import leaning_shares
+from ..._shared.jit import kernel
+from .sequential_model import SequentialData, SequentialModel, SequentialParameters
+from .smoothing import beta_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .counts import ClickCounts
 
-
-class SimplifiedDBN(ReadingModel):
+class SimplifiedDBN(SequentialModel):
     """Simplified DBN: examined down to the last click, satisfied by it.
 
     Parameters
     ----------
     by : str, optional
         A column of `TrainingPairs.context`: `curves_` per value. The model has no parameters
-        but the documents' own, which stay common.
+        but those of the documents, which stay common.
     prior_mean : float or None
         Mean of the prior of every relevance; None for the share of clicks in all examinations.
     prior_strength : float
@@ -41,13 +39,10 @@ class SimplifiedDBN(ReadingModel):
     satisfaction_ : ndarray of float64, shape (m,)
         P(stop) after a click. Chapelle and Zhang rank by ``relevance_ * satisfaction_``.
     continuation_ : ndarray of float64
-        1: readers do not tire.
-    examination_ : ndarray of float64, shape (n_positions,)
-        Mean examination by position in the log, relative to position 0.
-    curves_ : dict of str to ndarray of float64
-        With `by`: value -> examination of its lists.
-    counts_ : ClickCounts
-    prior_mean_, mean_satisfaction_ : float
+        1: readers stop only when satisfied.
+    mean_satisfaction_ : float
+    examination_, curves_, counts_, prior_mean_
+        See `ClickModel`.
 
     Notes
     -----
@@ -60,30 +55,23 @@ class SimplifiedDBN(ReadingModel):
     Examples
     --------
     >>> from rankloom.datasets import load_pairs, simulate_interactions
-    >>> log = simulate_interactions(n_executions=500, click_model="cascade", random_state=0)
+    >>> log = simulate_interactions(n_executions=500, click_model="dbn", random_state=0)
     >>> model = SimplifiedDBN().fit(load_pairs(log))
     >>> model.relevance_.shape == model.satisfaction_.shape
     True
     """
 
-    def _estimate(
-        self,
-        counts: ClickCounts,
-        sessions: Sessions,
-        weight: NDArray[np.float64],  # noqa: ARG002 - documents have nothing in common
-        start: Reading | None,  # noqa: ARG002 - nor is there anything to repeat
-        known: NDArray[np.float64] | None = None,  # noqa: ARG002
-    ) -> tuple[Reading, int]:
-        sums = np.zeros((3, len(counts)))
+    def _estimate(self, data: SequentialData) -> tuple[SequentialParameters, int]:
+        sessions, sums = data.sessions, np.zeros((3, len(data.counts)))
         _count_down_to_last_click(
             sessions.offsets, sessions.document, sessions.clicked, sessions.weight, sums
         )
         examined, clicks, last = sums
         strength = self.prior_strength
-        attracts, attraction = leaning_shares(clicks, examined, self.prior_mean, strength)
-        satisfies, satisfaction = leaning_shares(last, clicks, None, strength)
+        attracts, attraction = beta_means(clicks, examined, data.prior_mean, strength)
+        satisfies, satisfaction = beta_means(last, clicks, None, strength)
         means = attraction, satisfaction
-        return Reading(attracts, satisfies, np.ones(len(counts.values)), means), 0
+        return SequentialParameters(attracts, satisfies, np.ones(len(data.counts.values)), means), 0
 
 
 @kernel

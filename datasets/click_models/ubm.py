@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..._jit import kernel
-from ._state_model import StateModel
+from ..._shared.jit import kernel
+from .state_model import StateModel
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from ..training_pairs import TrainingPairs
-    from .counts import StateName
+    from ..counts.click_counts import StateName
+    from ..pairs.training_pairs import TrainingPairs
 
 
 class UBM(StateModel):
@@ -25,41 +25,24 @@ class UBM(StateModel):
 
     Parameters
     ----------
-    by : str, optional
-        A column of `TrainingPairs.context`, such as ``"device"``: one theta per value, with one
-        relevance for all.
-    prior_mean : float or None
-        Mean of the prior of every relevance; None for the documents' own mean.
-    prior_strength : float
-        Pseudo-showings of known relevance behind every r_qd, as in `PBM`.
+    by, prior_mean, prior_strength, max_iterations, tolerance
+        See `PBM`.
     state_strength : float
-        Pseudo-showings by which a theta_kj leans on all states of position k: long lists have
-        many states that were hardly seen.
-    max_iterations : int
-        Accelerated steps; each costs three passes over the counts.
-    tolerance : float
-        Stop when no log theta moves by more, relative to position 0.
+        Pseudo-showings that draw a theta_kj to the mean of all states of position k: long lists
+        have many states with few showings.
 
     Attributes
     ----------
-    examination_ : ndarray of float64, shape (n_positions,)
-        Mean examination by position in the log, relative to position 0.
     theta_ : ndarray of float64, shape (n_states,), or (n_values, n_states) with `by`
         In the order of ``click_counts(pairs, "last_click")``; see `theta`.
-    curves_ : dict of str to ndarray of float64
-        With `by`: value -> examination relative to its position 0.
-    relevance_ : ndarray of float64, shape (m,)
-    counts_ : ClickCounts
-    prior_mean_ : float
-    identifiable_ : bool
-        Whether documents clicked at several positions tie all positions together.
-    n_iterations_ : int
+    examination_, curves_, relevance_, counts_, prior_mean_, identifiable_, n_iterations_
+        See `PBM`.
 
     Notes
     -----
     Dupret and Piwowarski, "A User Browsing Model to Predict Search Engine Click Data from Past
     Observations" (SIGIR 2008). Fitted as `PBM` is, on counts by position and last click; what is
-    identified there is identified here: theta up to a factor.
+    identified is the same: theta up to a factor.
 
     Examples
     --------
@@ -124,22 +107,12 @@ class UBM(StateModel):
     def row_click_probability(
         self, pairs: TrainingPairs, *, conditional: bool = True
     ) -> NDArray[np.float64]:
-        """Return P(click) of every row of (other) pairs; shape (n,).
-
-        Parameters
-        ----------
-        pairs : TrainingPairs
-            Documents that the fit did not see get the prior's mean; context values that it did
-            not see, the mean parameters of all.
-        conditional : bool
-            Given the clicks above in the same execution, or over all that might have happened
-            there.
-        """
+        """Return P(click) of every row of (other) pairs; see `ClickModel`."""
         if conditional:
             return super().row_click_probability(pairs)
         self._check_log()
         number, chance = self.counts_.values_of(pairs), np.empty(len(pairs))
-        table, relevance = self._table.with_mean()[0], self._row_relevance(pairs)
+        table, relevance = self._table.with_mean()[0], self._relevance_of(pairs)
         number[number < 0] = len(table) - 1
         _marginal(
             pairs.offsets, pairs.position, number, relevance, table, self._table.n_positions, chance
@@ -149,14 +122,10 @@ class UBM(StateModel):
     def _name_parameters(self) -> None:
         self.theta_ = self._table.public(self._table.relevant)
 
-    def _reported(self) -> dict[str, NDArray[np.float64]]:
-        curves = {f"examination[{value}]": curve for value, curve in self.curves_.items()}
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        """Return the positive parameters that have `intervals`, by name."""
         relative = self.theta_ / self.theta_[..., :1]
-        return {
-            "examination": self.examination_,
-            "relative_theta": relative,
-            **curves,
-        }
+        return {**super().parameters(), "relative_theta": relative}
 
 
 @kernel
@@ -173,21 +142,23 @@ def _marginal(
     last = np.empty(n_positions + 1)  # P(last click above was at j - 1)
     missed = np.empty(n_positions + 1)  # P(no click at this position | last click)
     for execution in range(len(offsets) - 1):
-        last[:], missed[:], here = 0.0, 1.0, -1
+        last[:], missed[:], above = 0.0, 1.0, -1
         last[0] = 1.0
         for row in range(offsets[execution], offsets[execution + 1]):
-            place = min(position[row], n_positions - 1)
-            if here >= 0 and position[row] > position[row - 1]:
+            k = min(position[row], n_positions - 1)
+            # Results that share a position do not see each other's clicks: the last click moves
+            # on only where the position does.
+            if above >= 0 and position[row] > position[row - 1]:
                 clicked = 0.0
-                for j in range(here + 1):
+                for j in range(above + 1):
                     clicked += last[j] * (1 - missed[j])
                     last[j] *= missed[j]
                     missed[j] = 1.0
-                last[min(here, n_positions - 2) + 1] += clicked
-            here = place
+                last[min(above, n_positions - 2) + 1] += clicked
+            above = k
             total = 0.0
-            for j in range(place + 1):
-                state = place * (place + 1) // 2 + j
+            for j in range(k + 1):
+                state = k * (k + 1) // 2 + j
                 examined = table[number[row], state] * relevance[row]
                 total += last[j] * examined
                 missed[j] *= 1 - examined

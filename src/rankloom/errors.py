@@ -4,15 +4,17 @@
 
     RankloomError (Exception)
     ├── InvalidInputError (ValueError)      a parameter, a file's content or a table is wrong
-    │   ├── NoExposuresError                nothing in the log says what was shown and not clicked
-    │   └── NotIdentifiableError            the data cannot tell the quantity that was asked for
+    │   ├── NoExposuresError                no row says what was shown, or none was shown in vain
+    │   └── NotIdentifiableError            the data do not determine the quantity asked for
     ├── UnreadableSourceError (OSError)     a file is missing, truncated or of another format
-    ├── IntegrityError                      a stored file does not match its own digest or format
+    ├── IntegrityError                      stored data do not match their own digest or format
     ├── StateMismatchError                  two states were made with different settings
+    ├── NotPicklableError (TypeError)       an object that is saved or shared by its own means
     └── StoreError                          a store cannot be reached or refuses to work
-        └── StoreBusyError                  a store has more to write than it takes; try again later
+        ├── StoreBusyError                  a store has more to write than it takes; try again later
+        └── OvertakenError                  another process wrote first; read again and repeat
 
-A message says which parameter, what was given, what was expected and how to mend it.
+A message says which parameter, what was given, what was expected and how to fix it.
 """
 
 from __future__ import annotations
@@ -33,11 +35,15 @@ class InvalidInputError(RankloomError, ValueError):
 
 
 class NoExposuresError(InvalidInputError):
-    """The log holds no document that was shown and not clicked."""
+    """Nothing to compare clicks with.
+
+    Pairs and click models need a document that was shown and not clicked; fusion weights need a
+    row that says what was shown at all (an ``impression`` or a ``view``).
+    """
 
 
 class NotIdentifiableError(InvalidInputError):
-    """The data cannot tell the quantity that was asked for."""
+    """The data do not determine the quantity that was asked for."""
 
 
 class UnreadableSourceError(RankloomError, OSError):
@@ -45,11 +51,15 @@ class UnreadableSourceError(RankloomError, OSError):
 
 
 class IntegrityError(RankloomError):
-    """A stored file does not match its own digest, format or version."""
+    """Stored data do not match their own digest, format or version."""
 
 
 class StateMismatchError(RankloomError):
     """Two states were made with different settings and cannot be combined."""
+
+
+class NotPicklableError(RankloomError, TypeError):
+    """An object can be neither pickled nor copied; the message says how to save or share it."""
 
 
 class StoreError(RankloomError):
@@ -58,6 +68,10 @@ class StoreError(RankloomError):
 
 class StoreBusyError(StoreError):
     """A store has more to write than it takes at once; the same call may work later."""
+
+
+class OvertakenError(StoreError):
+    """Another process moved the log position first; nothing was written. Read again and repeat."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

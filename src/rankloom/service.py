@@ -1,7 +1,7 @@
 """The HTTP service: interactions in, learned weights and rankings out.
 
-`rankloom serve` runs it. TLS is the business of a proxy in front: the service speaks plain HTTP,
-and bearer tokens must not cross a network in clear text.
+`rankloom serve` runs it. The service speaks plain HTTP: put a proxy that terminates TLS in front of
+it, because bearer tokens must not cross a network in clear text.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The rooms of the HTTP service; `rankloom.service` is its face."""
+"""The modules of the HTTP service; `rankloom.service` is its public interface."""

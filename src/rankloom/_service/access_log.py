@@ -31,7 +31,7 @@ def request_id(given: bytes | None) -> str:
         text = given.decode("latin-1")
         if _REQUEST_ID.fullmatch(text):
             return text
-    # Unique is enough, and the system's dice are slow.
+    # Unique is enough, and random bytes of the system are slow.
     return f"{_run}{next(_numbers) & 0xFFFFFFFF:08x}"
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ..datasets._depth import is_too_deep
-from ..datasets.interaction import MAX_DEPTH
+from ..datasets.record.interaction import MAX_DEPTH
+from ..datasets.record.json_depth import is_too_deep
 from .endpoint import Refusal
 from .faults import fault, malformed
 
@@ -26,8 +26,8 @@ DRAIN_SECONDS: Final = 1.0
 _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
 
 
-class Disconnected(Exception):  # noqa: N818 - nobody is there to be told
-    """The sender hung up before its request was whole."""
+class Disconnected(Exception):  # noqa: N818 - no error is reported
+    """The sender closed the connection before its request was complete."""
 
 
 def check_kind(headers: Mapping[str, str]) -> None:

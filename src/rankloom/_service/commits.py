@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from ..datasets._log.rows import PreparedRow, Recorded
-    from ..datasets._log.writer import Tell
+    from ..datasets.log.answers import Recorded
+    from ..datasets.log.stored_row import PreparedRow
+    from ..datasets.log.writer import OnCommitted
 
     Receipts: TypeAlias = list[Recorded]
-    Send: TypeAlias = Callable[[Sequence[PreparedRow], Tell], None]
+    Send: TypeAlias = Callable[[Sequence[PreparedRow], OnCommitted], None]
 
 
 class Commits:
@@ -23,7 +24,7 @@ class Commits:
 
     Examples
     --------
-    >>> asyncio.run(Commits().stored(lambda rows, tell: tell(["committed"], None), []))
+    >>> asyncio.run(Commits().stored(lambda rows, done: done(["committed"], None), []))
     ['committed']
     """
 
@@ -31,7 +32,7 @@ class Commits:
         self._inbox: _Inbox | None = None
 
     async def stored(self, send: Send, rows: Sequence[PreparedRow]) -> Receipts:
-        """Send rows to a log and return their receipts; they go there though nobody waits."""
+        """Send rows to a log and return their receipts; they are recorded without a caller, too."""
         loop = asyncio.get_running_loop()
         inbox = self._inbox
         if inbox is None or inbox.loop is not loop:
@@ -42,11 +43,11 @@ class Commits:
 
 
 class _Inbox:
-    """Who is to be told in one event loop: to wake it costs more than to tell a request."""
+    """Waiters of one event loop: waking the loop costs more than resolving a waiter."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._told: deque[
+        self._resolved: deque[
             tuple[asyncio.Future[Receipts], Receipts | None, BaseException | None]
         ] = deque()
         self._woken = False
@@ -57,17 +58,17 @@ class _Inbox:
         receipts: Receipts | None,
         error: BaseException | None,
     ) -> None:
-        """Let the loop tell a waiter soon; comes from any thread."""
-        self._told.append((waiter, receipts, error))
+        """Let the loop resolve a waiter; may be called from any thread."""
+        self._resolved.append((waiter, receipts, error))
         if not self._woken and not self.loop.is_closed():
             self._woken = True
-            self.loop.call_soon_threadsafe(self._tell)
+            self.loop.call_soon_threadsafe(self._resolve)
 
-    def _tell(self) -> None:
-        # Before the waiters are taken: whoever joins them from now on wakes the loop again.
+    def _resolve(self) -> None:
+        # Before the waiters are taken: one that is added from now on wakes the loop again.
         self._woken = False
-        while self._told:
-            waiter, receipts, error = self._told.popleft()
+        while self._resolved:
+            waiter, receipts, error = self._resolved.popleft()
             if waiter.done():
                 continue
             if receipts is None:

@@ -79,7 +79,7 @@ class _Deadline:
         traceback: TracebackType | None,
     ) -> None:
         self._deadlines.running.discard(self)
-        # Whoever else cancelled the task wants it to end, and not to go on with an error.
+        # If something else cancelled the task, it must end, and not go on with an error.
         if (
             self._over
             and self._task.uncancel() <= self._cancelled_before

@@ -1,4 +1,4 @@
-"""The entrance of one path: which endpoint, who calls, what is asked, and then its handler."""
+"""One path of the API: finds the endpoint, checks the caller, parses, calls the handler."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ class Entrance:
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], service: Service) -> None:
-        self._doors = {each.method: _Door(each, service) for each in endpoints}
+        self._by_method = {each.method: _MethodApp(each, service) for each in endpoints}
         self._path = endpoints[0].path
-        self._allow = ", ".join(sorted(self._doors))
-        if "GET" in self._doors:
-            self._doors["HEAD"] = self._doors["GET"]
+        self._allow = ", ".join(sorted(self._by_method))
+        if "GET" in self._by_method:
+            self._by_method["HEAD"] = self._by_method["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Leave the answer in the request's exchange; `send` is the guard's."""
         del send
         exchange: Exchange = scope[KEY]
         exchange.route = self._path
-        door = self._doors.get(scope["method"])
-        if door is None:
+        found = self._by_method.get(scope["method"])
+        if found is None:
             message = f"expected one of the methods {self._allow}"
             raise Refusal(405, "MethodNotAllowed", message, headers={"allow": self._allow})
         exchange.method = scope["method"]
-        exchange.answer = await door.open(exchange, scope, receive)
+        exchange.answer = await found.open(exchange, scope, receive)
 
 
-class _Door:
+class _MethodApp:
     """One endpoint and all that is computed once for it."""
 
     def __init__(self, endpoint: Endpoint, service: Service) -> None:
@@ -76,7 +76,7 @@ class _Door:
         )
         self._parameters.check_headers(exchange.headers)
         if endpoint.role in {None, Role.METRICS}:
-            # Whoever watches the service is answered when it is busy, too.
+            # Monitoring is answered when the service is busy, too.
             return await endpoint.handle(call)
         service.limits.enter()
         try:

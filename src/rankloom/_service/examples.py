@@ -39,6 +39,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "feature_uris": [_TEXT, _IMAGE],
     "segment_by": ["device"],
     "posterior": "auto",
+    "max_queries": 10_000,
     "rollout_pct": 50.0,
     "shadow_mode": False,
     "control_pct": 5.0,

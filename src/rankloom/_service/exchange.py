@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 UNMATCHED: Final = "unmatched"
 KEY: Final = "rankloom.exchange"
-"""Where a request's `Exchange` stands in its ASGI scope."""
+"""Key of a request's `Exchange` in its ASGI scope."""
 
 # What one of these says twice, a proxy and the service may read differently.
 _SINGLE: Final = frozenset(
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Exchange:
-    """What the guard and a route tell each other about one request."""
+    """What the guard and a route share about one request."""
 
     request_id: str
     headers: Mapping[str, str]

@@ -56,7 +56,7 @@ def store_failed(error: RankloomError) -> Refusal:
     return Refusal(
         503,
         "ServiceUnavailable",
-        "the store does not work at present; nothing of this request was kept. Send it again "
+        "the store does not work at present; nothing of this request was stored. Send it again "
         "later.",
         headers={"retry-after": "2"},
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .retrievers import LearningRetriever
 
-MOST_CELLS: Final = 20_000
+MOST_CELLS: Final = 10_000
 """`LearningRetriever.session_cells` above which one look would hold up all other requests."""
 
 _BASE: Final = "/v1/retrievers/{retriever_id}/learned-fusion"
@@ -26,7 +26,7 @@ async def read_weights(call: Call) -> schemas.FusionWeightsResponse:
     """Return the weights to serve an anonymous session or execution, else those of the mean.
 
     Named by `session_id` or `execution_id`, they are drawn as for a user. Without either they are
-    those at the posterior mean: what is known, without dice or experiments, for a dashboard or a
+    those at the posterior mean: without sampling or experiments, for a dashboard or a
     static configuration.
     """
     return await _weights(call, None)
@@ -36,8 +36,8 @@ async def read_user_weights(call: Call) -> schemas.FusionWeightsResponse:
     """Return the weights to serve one request of a user.
 
     They are drawn from the posterior (Thompson sampling), as roll-out and experiments want it. The
-    dice belong to the session, else to the user: asked again, the same one sees the evidence move
-    and never the dice.
+    noise belongs to the session, else to the user: later requests of the same one see the
+    evidence change and not the noise.
     """
     return await _weights(call, call.path["user_id"])
 
@@ -51,12 +51,12 @@ async def read_statistics(call: Call) -> schemas.FusionStatistics:
 async def enable(call: Call) -> schemas.FusionSettings:
     """Learn weights for these channels, from the log's rows so far and from what comes.
 
-    Other channels or segments than before are learnt anew from the log, which takes a while: `lag`
-    in the statistics shows it. Until that is done the last weights are held over, and `fallback`
-    says so: of K channels a new one gets 1/K, the old ones share the rest in their old
-    proportions, without those that were removed; where the fields of the segments are others,
-    everybody gets the weights of all. Where there were no weights before, they are equal until
-    then. Doing the same again changes nothing.
+    Other channels or segments than before, or the first queries, are learnt anew from the log,
+    which takes a while: `lag` in the statistics shows it. Until that is done the last weights are
+    held over, and `fallback` says so: of K channels a new one gets 1/K, the old ones share the rest
+    in their old proportions, without those that were removed; where the fields of the segments are
+    others, everybody gets the weights of all. Where there were no weights before, they are equal
+    until then. Doing the same again changes nothing.
     """
     body: schemas.EnableFusion = call.body
     _check_unique("feature_uris", body.feature_uris)
@@ -68,12 +68,13 @@ async def enable(call: Call) -> schemas.FusionSettings:
         feature_uris=body.feature_uris,
         segment_by=body.segment_by,
         posterior=body.posterior,
+        max_queries=body.max_queries,
     )
     return found.shown()
 
 
 async def disable(call: Call) -> schemas.FusionSettings:
-    """Serve equal weights and stop learning; what is learnt is kept for the next `enable`."""
+    """Serve equal weights and stop learning; the evidence is stored for the next `enable`."""
     found = await call.service.in_thread(call.service.retrievers.disable, *_key(call))
     return _enabled(found).shown()
 
@@ -111,7 +112,7 @@ async def delete_user(call: Call) -> schemas.DeletedUser:
 
 
 def _delete_user(call: Call) -> tuple[int, int]:
-    """Delete from the log first: rows that are still there would name the user again."""
+    """Delete from the log first: rows that remain there would name the user again."""
     user = call.path["user_id"]
     rows = call.service.log.within(*_key(call)).delete_user(user)
     registry = call.service.retrievers
@@ -152,13 +153,14 @@ async def _weights(call: Call, user_id: str | None) -> schemas.FusionWeightsResp
         call.query["session_id"],
         call.query["execution_id"],
         _segment(call.query["segment"]),
+        call.query["query"],
     )
-    asked = call.path["retriever_id"], retriever, asker
+    arguments = call.path["retriever_id"], retriever, asker
     if retriever is not None and retriever.session_cells(asker.session_id) > MOST_CELLS:
-        return await call.service.in_thread(weights_for, *asked)
-    # It waits for nobody and mostly takes well under a millisecond, less than the way to a busy
-    # thread and back; the first look at a session after an event takes a few milliseconds at most.
-    return weights_for(*asked)
+        return await call.service.in_thread(weights_for, *arguments)
+    # It waits for no lock and takes well under a millisecond, less than the way to a busy thread
+    # and back, also for the first request of a session after an event.
+    return weights_for(*arguments)
 
 
 def _segment(given: Sequence[str] | None) -> dict[str, str] | None:
@@ -190,17 +192,25 @@ _SESSION: Final = Parameter(
     "session_id",
     schemas.Identifier,
     "query",
-    "The session's own evidence of the last hour counts, and its dice are thrown",
+    "The session's own evidence of the last hour counts, and the noise is the session's",
     None,
 )
 _EXECUTION: Final = Parameter(
     "execution_id",
     schemas.Identifier,
     "query",
-    "Whose dice are thrown where neither a user nor a session is named",
+    "Whose noise is drawn where neither a user nor a session is named",
     None,
 )
-_ASKING: Final = (_SESSION, _EXECUTION, _SEGMENT)
+_QUERY: Final = Parameter(
+    "query",
+    schemas.QueryText,
+    "query",
+    "What is searched for, as in query_snapshot: text or JSON. It gets weights of its own where it "
+    "has evidence of its own and max_queries is above 0",
+    None,
+)
+_ASKING: Final = (_SESSION, _EXECUTION, _SEGMENT, _QUERY)
 
 
 def _route(

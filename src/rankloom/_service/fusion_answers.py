@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..bandit._policy import equal_weights
+from ..bandit.serving.traffic_split import equal_weights
 from . import schemas
 
 if TYPE_CHECKING:
@@ -23,23 +23,24 @@ _HELD_OVER: Final = (
 
 
 class Asking(NamedTuple):
-    """Who asks for weights; the mean is for nobody."""
+    """Who requests weights; the mean is for no one in particular."""
 
     user_id: str | None = None
     session_id: str | None = None
     execution_id: str | None = None
     segment: dict[str, str] | None = None
+    query: str | None = None
 
     @property
     def is_served(self) -> bool:
-        """Whether somebody is served, so that roll-out and dice count."""
+        """Whether a user or session is served, so that roll-out and noise apply."""
         return (self.user_id or self.session_id or self.execution_id) is not None
 
 
 def weights_for(
     retriever_id: str, retriever: LearningRetriever | None, asking: Asking
 ) -> schemas.FusionWeightsResponse:
-    """Return the weights of whoever asks, equal ones where nothing is learnt.
+    """Return the weights of the requester, equal ones where nothing is learnt.
 
     While the log is learnt to its end they are those of the snapshot before.
 
@@ -66,13 +67,13 @@ def weights_for(
 def _weighed(
     retriever: LearningRetriever | None, asking: Asking
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Return what is to be logged of the weights, and why they are not what the log teaches."""
+    """Return what to log of the weights, and why they are not learnt from the whole log."""
     if retriever is None:
         return _equal(()), _NEVER_ENABLED
     arms = retriever.settings.feature_uris
     if not retriever.settings.enabled:
         return _equal(arms), _DISABLED
-    # Asked for first: what is held over gives way to what is learnt, not the other way round.
+    # Read first: previous weights are replaced by learnt ones, not the other way round.
     nothing = _READING if retriever.is_reading else _NOTHING_LEARNT
     held_over = retriever.held_over
     if asking.is_served:
@@ -80,7 +81,9 @@ def _weighed(
     else:
         snapshot_id = retriever.snapshot_id
         policy = "fallback" if snapshot_id is None else "mean"
-        facts = _facts(retriever.mean(segment=asking.segment), policy, snapshot_id)
+        facts = _facts(
+            retriever.mean(segment=asking.segment, query=asking.query), policy, snapshot_id
+        )
     if facts["policy"] == "fallback":
         return facts, nothing
     is_held_over = held_over is not None and facts["snapshot_id"] == held_over

@@ -1,4 +1,4 @@
-"""The outermost room: every request gets an id, a deadline, one answer and one line in the log."""
+"""The outermost layer: every request gets an id, a deadline, one answer and one line in the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .state import Service
 
 CLIENT_GONE: Final = 499
-"""Logged where the sender hung up before the request was whole."""
+"""Logged where the sender closed the connection before the request was complete."""
 
 logger = logging.getLogger("rankloom.service")
 
@@ -66,7 +66,7 @@ class Guard:
     async def _answer(
         self, exchange: Exchange, scope: Scope, receive: Receive, send: Send
     ) -> tuple[int, bytes, Mapping[str, str]] | None:
-        """Return what to send; None where nobody waits for it."""
+        """Return what to send; None if the sender has gone."""
         try:
             exchange.headers = headers = headers_of(scope["headers"])
             exchange.body_pending = _announces_body(headers)
@@ -100,13 +100,13 @@ class Guard:
         # Where it happened, without the error's message: that may quote what was sent.
         where = "".join(traceback.format_tb(error.__traceback__))
         logger.error("request %s: %s\n%s", exchange.request_id, type(error).__name__, where)
-        message = f"unexpected error; the service's log tells more under {exchange.request_id}"
+        message = f"unexpected error; see the service's log under {exchange.request_id}"
         return Refusal(500, "InternalError", message)
 
 
 async def _ended(exchange: Exchange, receive: Receive) -> bool:
     """Return whether nothing of a refused body is to come any more."""
-    # Whoever waits for "100 Continue" has sent nothing yet, and need not begin.
+    # A sender that waits for "100 Continue" has sent no body yet, and need not begin.
     return "expect" not in exchange.headers and await drain(receive)
 
 

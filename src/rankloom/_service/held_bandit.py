@@ -2,72 +2,78 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..bandit.fusion_bandit import FusionBandit
-from ..errors import NoExposuresError
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..bandit._answering import Present
-    from ..bandit._policy import Policy
+    from ..bandit.fusion_bandit import FusionBandit
+    from ..bandit.serving.fusion_weights import FusionWeights
+    from ..bandit.serving.served import Served
+    from ..bandit.serving.traffic_split import TrafficSplit
 
 
-class HeldBandit(FusionBandit):
-    """A `FusionBandit` that serves the posterior of the last `renew`, whatever came since.
+class HeldBandit:
+    """Serves a bandit's posterior of the last `renew`, whatever came since.
 
-    A session's own evidence still moves its weights at once; that costs no new posterior.
+    A session's own evidence moves its weights at once nevertheless; that costs no new posterior.
+    Before there is any evidence it raises, instead of serving the prior: the weights of a service
+    that has learnt nothing are equal.
+
+    Parameters
+    ----------
+    bandit : FusionBandit
+        From now on it computes no posterior for a request.
     """
+
+    def __init__(self, bandit: FusionBandit) -> None:
+        self.bandit, self.learner = bandit, bandit.learner
+        bandit.posterior.on_demand = False
 
     def renew(self) -> bool:
         """Compute the posterior of all evidence up to now; return whether there is one.
 
         Requests go on meanwhile: only a copy of the evidence is taken under the lock.
         """
-        with self._lock:
-            evidence, pending = self.evidence.still(), self._pending
-            self._pending = 0
-        try:
-            present = self._computed(evidence)
-        except NoExposuresError:
-            self._present = None
-            return False
-        except BaseException:
-            with self._lock:
-                self._pending += pending
-            raise
-        _ = present.weights.snapshot_id  # made from all of it: no request should have to
-        with self._lock:
-            if evidence.arms == self.evidence.arms:
-                self._serve(present)
-        return True
+        # The name is made from all of the posterior: no request should have to do it.
+        return self.bandit.posterior.renew() and self.snapshot_id is not None
 
     @property
     def snapshot_id(self) -> str | None:
         """Name of the posterior that is served."""
-        present = self._present
-        return None if present is None else present.weights.snapshot_id
+        held = self.bandit.posterior.held
+        return None if held is None else held.weights(self.bandit.server).snapshot_id
+
+    @property
+    def queries(self) -> int:
+        """How many queries have weights of their own in the posterior that is served."""
+        held = self.bandit.posterior.held
+        return 0 if held is None or held.queries is None else len(held.queries.sums)
 
     @property
     def is_stale(self) -> bool:
         """Whether there is evidence that the posterior does not hold."""
-        return self._present is None or self._pending > 0
+        return self.bandit.posterior.is_stale
 
-    def set_policy(self, policy: Policy) -> None:
+    def set_split(self, split: TrafficSplit) -> None:
         """Serve by other shares from the next request on."""
-        with self._lock:
-            self._policy = policy
-            self._arms_changed()
+        server, held = self.bandit.server.with_split(split), self.bandit.posterior.held
+        if held is not None:
+            _ = held.weights(server).snapshot_id  # as in `renew`
+        self.bandit.server = server
 
-    def _present_within(self, share: float) -> Present:
-        del share
-        present = self._present
-        if present is None:
-            msg = "nothing is learnt yet: no row says what was shown, or the log is still read"
-            raise NoExposuresError(msg)
-        return present
+    def sample(self, **request: Any) -> Served:
+        """Return weights to serve, as `FusionBandit.sample`.
 
-    def _kept(self) -> Present | None:
-        """Keep the posterior where the channels are the same: what was reloaded is no news."""
-        held = self._present
-        same = held is not None and held.weights.feature_uris == self.evidence.arms
-        return held if same else None
+        Raises
+        ------
+        NoExposuresError
+            Before there is a posterior.
+        """
+        return self.bandit.sample(**request)
+
+    def mean(self, **request: Any) -> dict[str, float]:
+        """Return the weights at the posterior mean, as `FusionBandit.mean`; raises as `sample`."""
+        return self.bandit.mean(**request)
+
+    def snapshot(self) -> FusionWeights:
+        """Return what services load of the posterior that is served; raises as `sample`."""
+        return self.bandit.snapshot()

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..bandit._policy import equal_weights
-from ..bandit._serving import (
-    Asker,
-    Drawn,
-    Serving,
-    identifier,
-    segment_context,
-    single_draws,
-)
-from ..bandit.posterior import GLOBAL
+from ..bandit.base.contexts import GLOBAL
+from ..bandit.serving.request import segment_context
+from ..bandit.serving.traffic_split import equal_weights
+from ..bandit.serving.weight_server import WeightServer
+from ..bandit.sessions.session_sums import PersonalSums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..bandit._context_keys import Context
-    from ..bandit._policy import Policy
-    from ..bandit._served import Served
-    from ..bandit._serving import Segment
-    from ..bandit.weights import FusionWeights
+    from ..bandit.base.contexts import Context
+    from ..bandit.interactions.live_event import Query
+    from ..bandit.serving.fusion_weights import FusionWeights
+    from ..bandit.serving.request import Segment
+    from ..bandit.serving.served import Served
+    from ..bandit.serving.traffic_split import TrafficSplit
 
 
 class HeldOver:
     """Answers from a snapshot, for channels and segments that may be others by now.
 
-    Dice, roll-out and experiments are as ever; of users and sessions nothing is known meanwhile.
+    Noise, roll-out and experiments are as before; users, sessions and queries are not known
+    meanwhile.
 
     Parameters
     ----------
@@ -37,7 +34,7 @@ class HeldOver:
         The channels to weigh; see `carried_over`.
     segment_by : tuple of str
         Where these are not the snapshot's, every segment is served what everybody is.
-    policy : Policy
+    split : TrafficSplit
 
     Examples
     --------
@@ -47,7 +44,7 @@ class HeldOver:
     >>> bandit = FusionBandit(["text", "image"])
     >>> _ = bandit.update([row])
     >>> snapshot = bandit.snapshot()
-    >>> held = HeldOver(snapshot, ("text", "image", "video"), (), snapshot.serving.policy)
+    >>> held = HeldOver(snapshot, ("text", "image", "video"), (), snapshot.server.split)
     >>> [round(weight, 3) for weight in (*bandit.mean().values(), *held.mean().values())]
     [0.476, 0.524, 0.317, 0.349, 0.333]
     """
@@ -57,21 +54,20 @@ class HeldOver:
         snapshot: FusionWeights,
         feature_uris: tuple[str, ...],
         segment_by: tuple[str, ...],
-        policy: Policy,
+        split: TrafficSplit,
     ) -> None:
         self.snapshot = snapshot
         self._arms, self._segment_by = feature_uris, segment_by
-        self._draws = single_draws(None)
-        self.set_policy(policy)
+        self.set_split(split)
 
     @property
     def snapshot_id(self) -> str:
         """Name of the posterior that is served."""
         return self.snapshot.snapshot_id
 
-    def set_policy(self, policy: Policy) -> None:
+    def set_split(self, split: TrafficSplit) -> None:
         """Serve by other shares from the next request on."""
-        self._serving = Serving(self._arms, policy, None, self.snapshot.serving.salt)
+        self._server = WeightServer(self._arms, split, salt=self.snapshot.server.salt)
 
     def sample(
         self,
@@ -80,6 +76,7 @@ class HeldOver:
         session_id: str | None = None,
         segment: Segment | None = None,
         execution_id: str | None = None,
+        query: Query | None = None,
     ) -> Served:
         """Return the weights to serve, as `FusionWeights.sample`.
 
@@ -88,25 +85,22 @@ class HeldOver:
         InvalidInputError
             If the segment has not one value for each field of ``segment_by``.
         """
-        asker = Asker.of(
-            identifier("user_id", user_id),
-            identifier("session_id", session_id),
-            identifier("execution_id", execution_id),
-            self._draws,
-        )
-        context = self._context(segment)
+        del query
+        server, context = self._server, self._context(segment)
+        requester = server.requester(user_id, session_id, execution_id)
+        assignment, sampled = server.assign(requester), None
+        if assignment.needs_sample:
+            sampled = self.snapshot.sampled(requester, context, PersonalSums())
+            sampled = sampled._replace(weights=carried_over(sampled.weights, self._arms))
+        return server.serve(requester, assignment, sampled)
 
-        def draw(key: str) -> Drawn:
-            drawn = self.snapshot.posterior.draw(self.snapshot.serving.noise(key), context)
-            weights = carried_over(self.snapshot.serving.named(drawn), self._arms)
-            return Drawn(weights, self.snapshot_id)
-
-        return self._serving.serve(asker, draw)
-
-    def mean(self, *, segment: Segment | None = None) -> dict[str, float]:
+    def mean(
+        self, *, segment: Segment | None = None, query: Query | None = None
+    ) -> dict[str, float]:
         """Return the weights at the posterior mean; raises as `sample`."""
-        mean = self.snapshot.posterior.mean(self._context(segment))
-        return carried_over(self.snapshot.serving.named(mean), self._arms)
+        del query
+        mean = self.snapshot.mean_of(self._context(segment), PersonalSums())
+        return carried_over(mean, self._arms)
 
     def _context(self, segment: Segment | None) -> Context:
         context = segment_context(segment, self._segment_by)
@@ -126,11 +120,11 @@ def carried_over(weights: Mapping[str, float], feature_uris: Sequence[str]) -> d
     >>> carried_over({"text": 0.5, "image": 0.25, "video": 0.25}, ["video", "image"])
     {'video': 0.5, 'image': 0.5}
     """
-    kept = {uri: weights[uri] for uri in feature_uris if uri in weights}
-    if len(kept) == len(weights) == len(feature_uris):
-        return kept
-    total, equal = sum(kept.values()), equal_weights(feature_uris)
+    known = {uri: weights[uri] for uri in feature_uris if uri in weights}
+    if len(known) == len(weights) == len(feature_uris):
+        return known
+    total, equal = sum(known.values()), equal_weights(feature_uris)
     if not total:
         return equal
-    scale = len(kept) / len(feature_uris) / total
-    return {uri: kept[uri] * scale if uri in kept else equal[uri] for uri in feature_uris}
+    scale = len(known) / len(feature_uris) / total
+    return {uri: known[uri] * scale if uri in known else equal[uri] for uri in feature_uris}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
-from ..datasets._log.rows import VALUE_COLUMNS, RowFault
+from ..datasets.log.answers import RowFault
+from ..datasets.log.stored_row import VALUE_COLUMNS
 from .access_log import logger
 from .endpoint import Call, Endpoint, Parameter, Refusal, Role
 from .faults import unprocessable
@@ -24,8 +25,9 @@ from .schemas import (
 from .stored import recorded_response, response
 
 if TYPE_CHECKING:
-    from ..datasets._log.rows import PreparedRow, Recorded
-    from ..datasets.log import InteractionLog
+    from ..datasets.log.answers import Recorded
+    from ..datasets.log.interaction_log import InteractionLog
+    from ..datasets.log.stored_row import PreparedRow
 
 BATCH_BYTES: Final = 8_000_000
 _USER: Final = VALUE_COLUMNS.index("user_id")
@@ -138,8 +140,8 @@ async def _observe(call: Call, row: PreparedRow, recorded: Recorded) -> None:
                     return
         await call.service.in_thread(retrievers.observe, namespace, interaction)
     except Exception as error:  # noqa: BLE001 - and no message: it may quote what was sent
-        told = type(error).__name__
-        logger.warning("request %s: not observed, will be followed: %s", call.request_id, told)
+        kind = type(error).__name__
+        logger.warning("request %s: not observed, will be followed: %s", call.request_id, kind)
 
 
 def _batch_response(call: Call, outcomes: list[Recorded | RowFault]) -> BatchResponse:
@@ -149,12 +151,12 @@ def _batch_response(call: Call, outcomes: list[Recorded | RowFault]) -> BatchRes
     status: Literal["created", "deduplicated", "existing", "failed"]
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, RowFault):
-            kept, status = "", "failed"
+            name, status = "", "failed"
             errors.append(f"{index}: {outcome.field or 'interaction'}: {outcome.reason}")
         else:
-            kept, status = outcome.interaction_id or outcome.kept_id or "", outcome.status
+            name, status = outcome.interaction_id or outcome.kept_id or "", outcome.status
         counts[status] += 1
-        results.append(BatchResult(index=index, interaction_id=kept, status=status))
+        results.append(BatchResult(index=index, interaction_id=name, status=status))
     for name, number in counts.items():
         call.service.metrics.rows(name, number)
     return BatchResponse(**counts, errors=errors or None, results=results)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from ..bandit._ids import stable_id
-from ..bandit._policy import equal_weights
-from ..bandit._served import Served
+from .._shared.ids import stable_id
+from ..bandit.serving.served import Served
+from ..bandit.serving.traffic_split import equal_weights
 from ..errors import NoExposuresError, StateMismatchError
 from . import schemas
 from .held_over import HeldOver
@@ -23,12 +23,13 @@ from .statistics import channels_shown, settings_shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..bandit._serving import Segment
-    from ..bandit.log_follower import LogFollower
-    from ..bandit.store import Store
-    from ..bandit.weights import FusionWeights
-    from ..datasets.interaction import Interaction
-    from ..datasets.log import InteractionLog
+    from ..bandit.interactions.live_event import Query
+    from ..bandit.log_follower.follower import LogFollower
+    from ..bandit.serving.fusion_weights import FusionWeights
+    from ..bandit.serving.request import Segment
+    from ..bandit.store.store import Store
+    from ..datasets.log.interaction_log import InteractionLog
+    from ..datasets.record.interaction import Interaction
     from .held_bandit import HeldBandit
     from .retriever_settings import Key, RetrieverSettings
 
@@ -121,12 +122,12 @@ class LearningRetriever:
 
     def adopt(self, settings: RetrieverSettings) -> None:
         """Serve by settings that learn the same as before."""
-        policy = settings.policy(self.key)
+        split = settings.split(self.key)
         self._settings = settings
         for each in {self._bandit, self._answering}:
             if each is not None:
-                each.set_policy(policy)
-        # A snapshot tells who is to be served by it, so there has to be another.
+                each.set_split(split)
+        # A snapshot holds the split, so there has to be another.
         self._changed()
 
     def weights(
@@ -136,6 +137,7 @@ class LearningRetriever:
         session_id: str | None = None,
         segment: Segment | None = None,
         execution_id: str | None = None,
+        query: Query | None = None,
     ) -> Served:
         """Return the weights to serve; equal ones while nothing is learnt, or it is disabled.
 
@@ -151,18 +153,22 @@ class LearningRetriever:
             return self._equal()
         try:
             return answering.sample(
-                user_id=user_id, session_id=session_id, segment=segment, execution_id=execution_id
+                user_id=user_id,
+                session_id=session_id,
+                segment=segment,
+                execution_id=execution_id,
+                query=query,
             )
         except NoExposuresError:
             return self._equal()
 
     def session_cells(self, session_id: str | None) -> int:
-        """Return about how many numbers `weights` goes through for a session; waits for nobody."""
+        """Return about how many numbers `weights` goes through for a session; waits for no lock."""
         bandit = self._bandit
         if bandit is None or session_id is None:
             return 0
-        state = bandit.evidence._state  # noqa: SLF001 - our own
-        return state.sessions.cells(stable_id(session_id))
+        sessions = bandit.learner.evidence.state.sessions
+        return sessions.cells(stable_id(session_id))
 
     @contextmanager
     def unless_learning(self) -> Iterator[bool]:
@@ -175,15 +181,12 @@ class LearningRetriever:
         if bandit is None:
             yield True
             return
-        lock = bandit._lock  # noqa: SLF001 - our own
-        free = lock.acquire(blocking=False)
-        try:
-            yield free
-        finally:
-            if free:
-                lock.release()
+        with bandit.learner.try_lock() as is_free:
+            yield is_free
 
-    def mean(self, *, segment: Segment | None = None) -> dict[str, float]:
+    def mean(
+        self, *, segment: Segment | None = None, query: Query | None = None
+    ) -> dict[str, float]:
         """Return the weights at the posterior mean; equal ones where `weights` gives those.
 
         Raises
@@ -195,7 +198,7 @@ class LearningRetriever:
         if answering is None or not self._settings.enabled:
             return dict(self._equal())
         try:
-            return answering.mean(segment=segment)
+            return answering.mean(segment=segment, query=query)
         except NoExposuresError:
             return dict(self._equal())
 
@@ -262,9 +265,9 @@ class LearningRetriever:
                 return
             if self.lag or monotonic() < self._late + SETTLED_AFTER:
                 return
-            before = bandit.evidence.account.compacted_before
+            before = bandit.learner.evidence.summary.compacted_before
             if before is None or before <= line - _DAY:
-                bandit.compact(line)
+                bandit.learner.compact(line)
 
     def refresh(self) -> None:
         """Take in what other processes wrote into the store."""
@@ -308,8 +311,8 @@ class LearningRetriever:
             with self._lock:
                 follower = self._opened()
         bandit = follower.bandit
-        with bandit._lock:  # noqa: SLF001 - our own
-            sums, account = bandit.evidence.sums([()]), bandit.evidence.account
+        with bandit.learner.locked():
+            sums, account = bandit.evidence.sums([()]), bandit.evidence.summary
         snapshot_id = self.snapshot_id
         return schemas.FusionStatistics(
             settings=self.shown(),
@@ -317,6 +320,7 @@ class LearningRetriever:
             open_units=account.open_units,
             closed_units=account.closed_units,
             users=account.users,
+            queries=0 if self._bandit is None else self._bandit.queries,
             lag=follower.lag,
             left_out={name: n for name, n in sorted(follower.left_out.items()) if n},
             snapshot_id=snapshot_id,
@@ -350,7 +354,7 @@ class LearningRetriever:
             self._store, self._follower, self._bandit = opened
             self._publisher.forget()
             # Afterwards, for another thread may have adopted other shares meanwhile.
-            self._bandit.set_policy(self._settings.policy(self.key))
+            self._bandit.set_split(self._settings.split(self.key))
         return self._follower
 
     def _note_late_rows(self, now: dt.datetime) -> None:
@@ -384,7 +388,7 @@ class LearningRetriever:
 
     def _hold_over(self, last: FusionWeights | None) -> None:
         settings = self._settings
-        arguments = settings.feature_uris, settings.segment_by, settings.policy(self.key)
+        arguments = settings.feature_uris, settings.segment_by, settings.split(self.key)
         self._answering = None if last is None else HeldOver(last, *arguments)
 
     def _changed(self) -> None:

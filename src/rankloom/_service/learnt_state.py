@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..bandit.evidence import Evidence
-from ..bandit.log_follower import LogFollower, first_mark
-from ..bandit.store import open_store
+from ..bandit.evidence.evidence import Evidence
+from ..bandit.fusion_bandit import FusionBandit
+from ..bandit.log_follower.follower import LogFollower, first_position
+from ..bandit.store.opening import open_store
 from ..errors import StateMismatchError
 from .held_bandit import HeldBandit
 
 if TYPE_CHECKING:
-    from ..bandit.store import Store
-    from ..datasets.log import InteractionLog
+    from ..bandit.store.store import Store
+    from ..datasets.log.interaction_log import InteractionLog
     from .retriever_settings import Key, RetrieverSettings
 
 MAX_USERS: Final = 100_000
-"""Most user contexts among closed sums; the oldest make room."""
+"""Limit of user contexts among closed sums; the oldest are dropped first."""
 
 
 def open_state(
@@ -36,13 +37,14 @@ def open_state(
     store = open_store(url, namespace=key.namespace, retriever_id=key.retriever_id)
     try:
         _make_ready(store, key, settings, log)
-        bandit = HeldBandit(
+        bandit = FusionBandit(
             **_evidence_settings(key, settings),
             posterior=settings.posterior,
             namespace=key.namespace,
             store=store,
         )
-        return store, LogFollower(bandit, log, generation=settings.generation), bandit
+        follower = LogFollower(bandit, log, generation=settings.generation)
+        return store, follower, HeldBandit(bandit)
     except BaseException:
         store.close()
         raise
@@ -50,17 +52,17 @@ def open_state(
 
 def _make_ready(store: Store, key: Key, settings: RetrieverSettings, log: InteractionLog) -> None:
     """Clear a state of an earlier generation; a kill in between leaves it to the next start."""
-    wanted, mark = settings.generation, store.mark()
-    if mark is not None and mark.generation > wanted:
-        msg = f"the state is of generation {mark.generation}, these settings of {wanted}"
+    wanted, position = settings.generation, store.log_position()
+    if position is not None and position.generation > wanted:
+        msg = f"the state is of generation {position.generation}, these settings of {wanted}"
         raise StateMismatchError(msg)
-    if mark is not None and mark.generation < wanted:
-        store.clear(keep_wishes=True)
-        mark = None
-    if mark is None:
-        # What users wished outlives a clearing, and is read with a state that exists.
+    if position is not None and position.generation < wanted:
+        store.clear(keep_resets=True)
+        position = None
+    if position is None:
+        # Users' resets outlive a clearing, and are read with a state that exists.
         empty = Evidence(**_evidence_settings(key, settings))
-        store.apply(empty, mark=first_mark(log, wanted))
+        store.apply(empty, log_position=first_position(log, wanted))
 
 
 def _evidence_settings(key: Key, settings: RetrieverSettings) -> dict[str, Any]:
@@ -70,4 +72,5 @@ def _evidence_settings(key: Key, settings: RetrieverSettings) -> dict[str, Any]:
         "half_life": settings.half_life,
         "retriever_id": key.retriever_id,
         "max_users": MAX_USERS,
+        "max_queries": settings.max_queries,
     }

@@ -27,7 +27,7 @@ class Limits:
         self.live = LiveEvents(settings.live_events_per_minute)
 
     def enter(self) -> None:
-        """Count one request; whoever calls this calls `leave` when it is done.
+        """Count one request; the caller calls `leave` when it is done.
 
         Raises
         ------
@@ -43,12 +43,12 @@ class Limits:
         self.requests -= 1
 
     def reserve(self, size: int) -> None:
-        """Set bytes aside for one body; whoever calls this calls `release` when it is done.
+        """Set bytes aside for one body; the caller calls `release` when it is done.
 
         Raises
         ------
         Refusal
-            With status 503 if they do not fit beside what is in work; none are set aside then.
+            With status 503 if the limit of bytes in progress is reached; none are set aside then.
         """
         if self.bytes and self.bytes + size > self._max_bytes:
             raise busy()
@@ -77,7 +77,7 @@ class LiveEvents:
     def wait(self, namespace: str, user: str, *, now: float | None = None) -> float:
         """Count one event and return 0, or return in how many seconds another one may come."""
         moment = time.monotonic() if now is None else now
-        key = hash((namespace, user))  # a number, so that no long id is kept
+        key = hash((namespace, user))  # a number takes less memory than a long id
         began, count = self._windows.get(key, (moment, 0))
         if moment - began >= WINDOW_SECONDS:
             began, count = moment, 0
@@ -91,10 +91,10 @@ class LiveEvents:
 
 
 def busy() -> Refusal:
-    """Return the refusal of a request that there is no room for now."""
+    """Return the refusal of a request beyond a limit."""
     return Refusal(
         503,
         "ServiceUnavailable",
-        "too much is in work; nothing of this request was kept. Send it again later.",
+        "too many requests are in progress; nothing of this one was stored. Send it again later.",
         headers={"retry-after": "1"},
     )

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from ..datasets._log.fields import FIELDS, OPERATORS, SORTABLE
+from ..datasets.log.filter_fields import FIELDS, OPERATORS, SORTABLE
 from .endpoint import Call, Endpoint, Parameter, Role
 from .faults import fault
 from .schemas import Count, Identifier, InteractionResponse  # noqa: TC001 - msgspec reads them
 from .stored import response
 
 if TYPE_CHECKING:
-    from ..datasets._log.rows import Page
+    from ..datasets.log.answers import Page
 
 MOST_ITEMS: Final = 1_000
 MOST_SKIPPED: Final = 10_000

@@ -1,4 +1,4 @@
-"""What Prometheus is told: counts and times by route, never by tenant, retriever or user."""
+"""Metrics for Prometheus: counts and times by route, never by tenant, retriever or user."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PATH: Final = "/openapi.json"
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _ID_PATTERN: Final = r"^[^\x00-\x1f\x7f]+$"
-_EVERYBODY: Final = (400, 429, 503)
+_EVERYBODY: Final = (400, 429, 431, 503)
 _WITH_TOKEN: Final = (401, 403)
 _WITH_BODY: Final = (408, 413, 415, 422)
 _WITH_PARAMETERS: Final = (422,)
@@ -67,9 +67,9 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     ...     return {}
     >>> route = Endpoint("GET", "/ping", ping, "Answer", role=None, answer=dict[str, str])
     >>> sorted(openapi_document([route])["paths"]["/ping"]["get"]["responses"])
-    ['200', '400', '429', '503']
+    ['200', '400', '429', '431', '503']
     """
-    from .. import __version__
+    from .._version import __version__
 
     schemas = _Schemas(_types_of(endpoints))
     paths: dict[str, dict[str, Any]] = {}

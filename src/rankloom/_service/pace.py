@@ -6,11 +6,11 @@ import math
 from typing import Final
 
 LONGEST_REST: Final = 60.0
-"""Seconds of rest at most: a machine that stood still meanwhile makes anything look costly."""
+"""Longest pause in seconds: where the machine was suspended, anything looks costly."""
 
 
 class Pace:
-    """Tells when something is due again, so that it takes no more than a share of the time.
+    """Says when something is due again, so that it takes no more than a share of the time.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
 
-from ..datasets.interaction import MAX_ID_CHARACTERS
+from ..datasets.record.interaction import MAX_ID_CHARACTERS
 from .endpoint import REQUIRED
 from .faults import fault, malformed
 
@@ -101,7 +101,7 @@ def _convert(parameter: Parameter, value: Any) -> Any:
 
 
 def _is_list(kind: Any) -> bool:
-    """Return whether a type is a list, also behind ``Annotated`` or beside None."""
+    """Return whether a type is a list, also within ``Annotated`` or in a union with None."""
     if typing.get_origin(kind) is typing.Annotated:
         return _is_list(typing.get_args(kind)[0])
     return typing.get_origin(kind) is list or any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES: Final = 64_000
 MAX_REQUEST_BYTES: Final = 64_000_000
-"""Beyond every body's limit, with room for chunks of a few bytes."""
+"""Above every body's limit, allowing for chunks of a few bytes."""
 MAX_PIPELINED: Final = 16
 LAST_LOOK_SECONDS: Final = 0.05
 """Time for which an idle connection that is to be closed is read once more."""
@@ -48,7 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _refusal: Refusal = _MALFORMED
     _watch: asyncio.TimerHandle | None = None
     _unsent: asyncio.TimerHandle | None = None
-    _in_head = True  # whoever connects and says nothing is waited for as for a head
+    _in_head = True  # a connection without a byte has the time limit of a head
     _in_body = False
     _raw_bytes = _chunk_bytes = _first_bytes = 0
 
@@ -70,10 +71,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse what came, and watch whatever is not whole yet."""
         if self.transport.is_closing():
             return
-        # Counted before parsing: the parser gathers a header of any length before it tells of it.
+        # Counted before parsing: the parser collects a header of any length before it reports it.
         self._chunk_bytes = len(data)
         self._raw_bytes += self._chunk_bytes
-        super().data_received(data)
+        self._parse(data)
         if self.transport.is_closing() or not (self._in_head or self._in_body):
             self._unwatch()
         elif self._raw_bytes > (MAX_HEAD_BYTES if self._in_head else MAX_REQUEST_BYTES):
@@ -81,6 +82,35 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._watch is None:
             seconds = self.settings.header_seconds
             self._watch = self.loop.call_later(seconds, self._head_is_late)
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser; an offer to upgrade is ignored, as RFC 9110, section 7.8 allows."""
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                except httptools.HttpParserUpgrade as offer:
+                    data = self._head_without_upgrade() + data[offer.args[0] :]
+                else:
+                    return
+        except (httptools.HttpParserError, ValueError) as error:
+            self.send_400_response(str(error))
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return the head just read without its offer to upgrade, for a new parser.
+
+        The old parser takes the offer for the end of HTTP: it skips the body, and would read what
+        arrives of it later as further requests.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise ValueError(_MALFORMED.message)
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % each for each in self.headers if each[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
         """Begin a request's head."""
@@ -101,6 +131,8 @@ class BoundedProtocol(HttpToolsProtocol):
         most = self._first_bytes + self._raw_bytes
         if most > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             self._stop(_TOO_LARGE)
+        if self.parser.should_upgrade():
+            return
         self._in_head, self._in_body = False, True
         super().on_headers_complete()
         extensions: dict[str, Any] = {EXTENSION: Wire(self.cycle)}
@@ -108,17 +140,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the request."""
+        if self.parser.should_upgrade():
+            return
         self._in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """End an answer; a connection that ends with it must not wait for a reader for ever."""
+        """End an answer; a connection that ends with it must not wait for its reader for good."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_unless_sent()
 
     def pause_writing(self) -> None:
-        """Wait for a sender that does not read its answers, but not for ever."""
+        """Wait for a sender that does not read its answers, but not without limit."""
         super().pause_writing()
         self._abort_unless_sent()
 
@@ -131,8 +165,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection soon, unless a request lies there already.
 
-        Where the process stood still, time is over before what came meanwhile is read; reading it
-        cancels this timer as it does the first.
+        If the process was suspended, the time is over before what arrived meanwhile is read;
+        reading it cancels this timer as it does the first.
         """
         self.timeout_keep_alive_task = self.loop.call_later(LAST_LOOK_SECONDS, self._end_idle)
 
@@ -165,11 +199,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._abort_unless_sent()
 
     def _head_is_late(self) -> None:
-        """Hang up on a head that is late; give a body the time it may take."""
+        """Close the connection if the head is late; give a body the time it may take."""
         if self._in_head:
             self.transport.close()
         else:
-            # The route answers 408 at its own deadline; this one ends what nobody reads any more.
+            # The route answers 408 at its own deadline; this one ends what is not read any more.
             seconds = self.settings.body_seconds + self.settings.request_seconds
             self._watch = self.loop.call_later(seconds, self._body_is_late)
 

@@ -7,8 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ..bandit.store import Store
-    from ..bandit.weights import FusionWeights
+    from ..bandit.serving.fusion_weights import FusionWeights
+    from ..bandit.store.store import Store
 
 RETRIED_AFTER: Final = 60.0
 """Seconds after which what could not be put is tried again, or earlier where it is its time."""
@@ -20,7 +20,7 @@ class Publisher:
     Parameters
     ----------
     every : float
-        Seconds between two, at least; with 0 only the first is put unless it is asked for,
+        Seconds between two, at least; with 0 only the first is written unless one is requested,
         and the first after `forget`.
 
     Examples
@@ -30,12 +30,12 @@ class Publisher:
     >>> row = {"execution_id": "e", "feature_id": "d", "interaction_type": ["impression"],
     ...        "position": 0, "feature_uri": "text", "timestamp": "2026-01-31T12:00:00Z"}
     >>> from rankloom.bandit import open_store
-    >>> from rankloom.bandit._mark import Mark
+    >>> from rankloom.bandit import LogPosition
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with open_store(f"sqlite:///{folder}/fusion.db") as store:
     ...         bandit = FusionBandit(["text", "image"], store=store)
     ...         _ = bandit.update([row])
-    ...         _ = store.apply(bandit.evidence.fresh(), mark=Mark("log", 1))
+    ...         _ = store.apply(bandit.evidence.fresh(), log_position=LogPosition("log", 1))
     ...         publisher = Publisher(every=60.0)
     ...         publisher.put(store, bandit.snapshot(), 0), store.get_snapshot() is not None
     ...         publisher.put(store, bandit.snapshot(), 0)
@@ -77,9 +77,11 @@ class Publisher:
         if not (at_once or now >= self._due) or weights.snapshot_id == self._newest:
             return False
         self._due = now + min(self._every, RETRIED_AFTER)
-        mark = store.mark()
-        if mark is None or mark.generation != generation:
+        position = store.log_position()
+        if position is None or position.generation != generation:
             return False
+        if weights.queries is not None:
+            store.put_queries(weights.queries.sums, weights.feature_uris)
         store.put_snapshot(weights.snapshot_id, weights.to_json())
         self._newest, self._due = weights.snapshot_id, now + self._every
         return True

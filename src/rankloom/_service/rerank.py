@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidInputError
@@ -30,7 +31,7 @@ def load_ranker(folder: str | Path) -> Ranker:
         If anything in it is damaged.
     """
     from ..ltr import Ranker
-    from ..ltr._parameters import main_names
+    from ..ltr.boosting.parameters import main_names
 
     ranker = Ranker.load(folder)
     others = {name: v for name, v in main_names(ranker.params).items() if name != "num_threads"}
@@ -39,7 +40,10 @@ def load_ranker(folder: str | Path) -> Ranker:
 
 
 def ranked(
-    ranker: Ranker, documents: list[dict[str, Any]], execution: dict[str, Any]
+    ranker: Ranker,
+    documents: list[dict[str, Any]],
+    execution: dict[str, Any],
+    query: str | dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the documents best first within each execution, with score and position.
 
@@ -50,24 +54,27 @@ def ranked(
         As of `Ranker.rank`.
     execution : dict
         Fields that every document has unless it says otherwise; they are not passed on.
+    query : str or dict, optional
+        The query snapshot of all documents.
 
     Raises
     ------
     InvalidInputError
         Names the document and its field.
     """
-    found = ranker.rank([{**execution, **d, _PLACE: i} for i, d in enumerate(documents)])
+    placed = [{**execution, **d, _PLACE: i} for i, d in enumerate(documents)]
+    found = ranker.rank(placed, query=query)
     return list(_with_positions(documents, found))
 
 
 def _with_positions(
     documents: list[dict[str, Any]], found: list[dict[Any, Any]]
 ) -> Iterator[dict[str, Any]]:
-    seen: dict[Any, int] = {}
+    next_position: Counter[Any] = Counter()
     for document in found:
         execution = document.get("execution_id")
-        position = seen.get(execution, 0)
-        seen[execution] = position + 1
+        position = next_position[execution]
+        next_position[execution] += 1
         yield {**documents[document[_PLACE]], "score": document["score"], "position": position}
 
 
@@ -83,7 +90,7 @@ async def rerank(call: Call) -> RerankResponse:
         raise Refusal(404, "NotFound", msg)
     try:
         documents = await call.service.in_thread(
-            ranked, ranker, request.documents, request.execution
+            ranked, ranker, request.documents, request.execution, request.query
         )
     except InvalidInputError as error:
         raise _invalid(error) from error

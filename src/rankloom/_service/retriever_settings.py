@@ -1,4 +1,4 @@
-"""How each retriever learns, kept in the log's own file so that a restart brings it back."""
+"""How each retriever learns, stored in the log's file so that a restart reads it again."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from ..bandit._policy import Policy
-from ..bandit.estimation import Kind  # noqa: TC001 - msgspec reads annotations at run time
+from ..bandit.posterior.estimation import Kind  # noqa: TC001 - msgspec reads annotations at run time
+from ..bandit.serving.traffic_split import TrafficSplit
 from ..errors import IntegrityError, InvalidInputError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from ..datasets.log import InteractionLog
+    from ..datasets.log.interaction_log import InteractionLog
 
 MOST_RETRIEVERS: Final = 1_000
 """Most retrievers of one namespace: each is followed, and held in memory."""
@@ -45,6 +45,8 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
         Fields whose values make a segment.
     posterior : {"auto", "beta", "linear"}
         As of `FusionBandit`.
+    max_queries : int
+        Most queries that get weights of their own.
     half_life : float
         Days after which evidence weighs half.
     rollout_pct, control_pct, explore_pct, shadow_mode
@@ -58,6 +60,7 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
     feature_uris: tuple[str, ...]
     segment_by: tuple[str, ...] = ()
     posterior: Kind = "auto"
+    max_queries: int = 0
     half_life: float = 138.0
     rollout_pct: float = 100.0
     control_pct: float = 0.0
@@ -66,7 +69,7 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     generation: int = 0
 
-    def policy(self, key: Key) -> Policy:
+    def split(self, key: Key) -> TrafficSplit:
         """Return who gets learned weights.
 
         Raises
@@ -76,7 +79,7 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         scope = f"{key.namespace}/{key.retriever_id}"
         shares = self.rollout_pct, self.control_pct, self.explore_pct
-        return Policy(scope, *shares, self.shadow_mode)
+        return TrafficSplit(scope, *shares, self.shadow_mode)
 
     def learns_as(self, other: RetrieverSettings) -> bool:
         """Return whether a bandit with these settings can go on with those."""
@@ -87,18 +90,24 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether what was learnt before means something else under these settings.
 
         Rows that named a channel before it was declared count for it, so a channel that is added
-        sends the follower back to the first row.
+        sends the follower back to the first row. So does the first query.
         """
         added = set(self.feature_uris) - set(before.feature_uris)
-        return bool(added) or (self.segment_by, self.half_life) != (
-            before.segment_by,
-            before.half_life,
+        first_queries = self.max_queries > 0 == before.max_queries
+        return (
+            bool(added)
+            or first_queries
+            or (self.segment_by, self.half_life)
+            != (
+                before.segment_by,
+                before.half_life,
+            )
         )
 
 
 def _bandit(settings: RetrieverSettings) -> tuple[object, ...]:
     s = settings
-    return s.feature_uris, s.segment_by, s.posterior, s.half_life
+    return s.feature_uris, s.segment_by, s.posterior, s.half_life, s.max_queries
 
 
 Changed = TypeVar("Changed", bound=RetrieverSettings | None)
@@ -152,7 +161,7 @@ class SettingsTable:
             if settings is None:
                 return settings
             if found is None:
-                _check_room(cursor, key.namespace)
+                _check_limit(cursor, key.namespace)
             cursor.execute(
                 "INSERT INTO fusion_retrievers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "settings = excluded.settings",
@@ -174,7 +183,7 @@ def _make_table(cursor: sqlite3.Cursor) -> None:
     cursor.execute(_TABLE)
 
 
-def _check_room(cursor: sqlite3.Cursor, namespace: str) -> None:
+def _check_limit(cursor: sqlite3.Cursor, namespace: str) -> None:
     query = "SELECT count(*) FROM fusion_retrievers WHERE namespace = ?"
     if cursor.execute(query, (namespace,)).fetchone()[0] >= MOST_RETRIEVERS:
         msg = f"retriever_id: expected at most {MOST_RETRIEVERS:,} retrievers of a namespace"

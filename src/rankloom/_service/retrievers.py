@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from ..bandit._settings import checked_arms
+from ..bandit.base.channels import checked_arms
+from ..bandit.evidence.evidence import checked_max_queries
 from ..errors import InvalidInputError, RankloomError
 from .learning import LearningRetriever
 from .retriever_settings import Key, RetrieverSettings, SettingsTable
@@ -20,9 +21,9 @@ from .settings import OPEN_DAYS, PUBLISH_EVERY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..bandit.weights import FusionWeights
-    from ..datasets.interaction import Interaction
-    from ..datasets.log import InteractionLog
+    from ..bandit.serving.fusion_weights import FusionWeights
+    from ..datasets.log.interaction_log import InteractionLog
+    from ..datasets.record.interaction import Interaction
 
 logger = logging.getLogger("rankloom.service")
 
@@ -146,6 +147,7 @@ class Retrievers:
         feature_uris: Sequence[str],
         segment_by: Sequence[str] = (),
         posterior: Literal["auto", "beta", "linear"] = "auto",
+        max_queries: int = 0,
     ) -> LearningRetriever:
         """Learn weights of these channels, from all rows of the log; nothing changes if it does so.
 
@@ -164,6 +166,7 @@ class Retrievers:
             "feature_uris": tuple(checked_arms(feature_uris)),
             "segment_by": tuple(segment_by),
             "posterior": posterior,
+            "max_queries": checked_max_queries(max_queries),
             "enabled": True,
         }
 
@@ -248,7 +251,7 @@ class Retrievers:
             if before is None:
                 return None
             settings = msgspec.structs.replace(before, **given)
-            settings.policy(key)
+            settings.split(key)
             return settings
 
         with self._lock:
@@ -281,15 +284,15 @@ class Retrievers:
 
     def _published(self, key: Key) -> FusionWeights | None:
         """Return the newest snapshot in the store, None where there is none to be had."""
-        from ..bandit.store import open_store
-        from ..bandit.weights import FusionWeights
+        from ..bandit.serving.fusion_weights import FusionWeights
+        from ..bandit.store.opening import open_store
 
         try:
             with open_store(self._url, **key._asdict(), timeout=REACH_SECONDS) as store:
                 text = store.get_snapshot()
             return None if text is None else FusionWeights.from_json(text)
         except RankloomError as error:
-            logger.warning("the last weights of a retriever cannot be read: %s", _told(error))
+            logger.warning("the last weights of a retriever cannot be read: %s", _message_of(error))
             return None
 
     def _load(self) -> None:
@@ -312,8 +315,8 @@ class Retrievers:
                 self._round()
             except Exception as error:  # noqa: BLE001
                 # Whatever it is, the next round may do better, and without a thread none would.
-                logger.error(  # noqa: TRY400 - as `_told` says
-                    "the retrievers could not be looked after; trying again: %s", _told(error)
+                logger.error(  # noqa: TRY400 - as `_message_of` says
+                    "the retrievers could not be looked after; trying again: %s", _message_of(error)
                 )
                 self._stopping.wait(WAKE_EVERY)
             self._stopping.wait(max(REST, monotonic() - started))
@@ -348,15 +351,15 @@ class Retrievers:
             if self._retrievers.get(key) is not retriever:
                 return
             pause = self._pauses[key] = _Pause.after(self._pauses.get(key))
-        told = _told(error)
-        logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, told)
+        message = _message_of(error)
+        logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, message)
 
     def _publish(self, retriever: LearningRetriever, *, at_once: bool = False) -> bool:
         """Put what is served into the store where it is time; return whether that went well."""
         try:
             retriever.publish(at_once=at_once)
         except Exception as error:  # noqa: BLE001 - learning and stopping go on all the same
-            logger.warning("weights cannot be published, next try later: %s", _told(error))
+            logger.warning("weights cannot be published, next try later: %s", _message_of(error))
             return False
         return True
 
@@ -366,14 +369,16 @@ class Retrievers:
                 retriever.refresh()
                 retriever.compact(now)
             except Exception as error:  # noqa: BLE001 - rows of the others have to go all the same
-                logger.warning("old evidence of a retriever cannot be closed: %s", _told(error))
+                logger.warning(
+                    "old evidence of a retriever cannot be closed: %s", _message_of(error)
+                )
         if self._retention is not None:
             for namespace in self._log.namespaces():
                 expired = self._log.within(namespace)
                 expired.expire(now - dt.timedelta(days=self._retention))
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """Return what the log may hold of an error: ours in one line, of others only where it was."""
     if isinstance(error, RankloomError):
         return str(error)

@@ -7,7 +7,12 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from ..datasets.interaction import MAX_ID_CHARACTERS, MAX_INT32, MAX_TYPES, InteractionType
+from ..datasets.record.interaction import (
+    MAX_ID_CHARACTERS,
+    MAX_INT32,
+    MAX_TYPES,
+    InteractionType,
+)
 
 MOST_CHANNELS: Final = 200
 """Most feature_uris of one retriever."""
@@ -23,6 +28,7 @@ MOST_INTERACTIONS: Final = 1_000
 
 Identifier = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
 Reference = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS)] | int | None
+QueryText = Annotated[str, Meta(min_length=1, max_length=8_192)]
 Percentage = Annotated[float, Meta(ge=0.0, le=100.0)]
 Weight = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -65,13 +71,15 @@ class ErrorEnvelope(Struct):
 class NewInteraction(Struct, kw_only=True):
     """One interaction of a user with a document in a result list.
 
-    `document_id` is another name of `feature_id`. Fields beyond these are ignored.
+    `document_id` is another name of `feature_id`. Fields beyond these are left out, and named in
+    the answer's `warning`.
     """
 
     feature_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARACTERS)] | int
-    interaction_type: Annotated[
-        list[InteractionType], Meta(min_length=1, examples=[["click", "long_view"]])
-    ]
+    interaction_type: (
+        Annotated[list[InteractionType], Meta(min_length=1, examples=[["click", "long_view"]])]
+        | InteractionType
+    )
     position: Annotated[int, Meta(ge=0, le=MAX_INT32, description="0-based")]
     metadata: dict[str, Any] | None = None
     user_id: Reference = None
@@ -86,6 +94,13 @@ class NewInteraction(Struct, kw_only=True):
     feature_uri: Reference = None
     occurred_at: Annotated[
         dt.datetime | None, Meta(description="When it happened; makes it a backfill")
+    ] = None
+    timestamp: Annotated[
+        Any,
+        Meta(
+            description="Taken as occurred_at where that is absent; the answer's `warning` says so "
+            "if it is left out: it is no time, or occurred_at is another"
+        ),
     ] = None
     interaction_id: Annotated[
         Reference, Meta(description="A repeat of it answers the stored record")
@@ -128,7 +143,7 @@ class BatchResult(Struct, kw_only=True):
 
     index: Count
     interaction_id: Annotated[
-        str, Meta(description="Empty where failed; the kept row's for a duplicate")
+        str, Meta(description="Empty where failed; that of the stored row for a duplicate")
     ]
     status: Literal["created", "deduplicated", "existing", "failed"]
 
@@ -177,6 +192,14 @@ class EnableFusion(Struct, kw_only=True, forbid_unknown_fields=True):
         Literal["auto", "beta", "linear"],
         Meta(description="auto: linear as soon as channels' scores are logged"),
     ] = "auto"
+    max_queries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Most queries with weights of their own, those with the newest evidence",
+        ),
+    ] = 0
 
 
 class FusionRollout(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -202,6 +225,7 @@ class FusionSettings(Struct, kw_only=True):
     feature_uris: list[str]
     segment_by: list[str]
     posterior: str
+    max_queries: Count
     rollout_pct: Percentage
     shadow_mode: bool
     control_pct: Percentage
@@ -231,9 +255,9 @@ class FusionWeightsResponse(Struct, kw_only=True):
     fallback: Annotated[
         str | None,
         Meta(
-            description="Why these are not what the log teaches, else null. Equal weights: nothing "
-            "is learnt yet, or it is disabled. Weights of `snapshot_id` held over: the log is not "
-            "learnt to its end yet, after a start or after other channels or segments were enabled"
+            description="Why these are not learnt from the whole log, else null. Equal weights: "
+            "nothing is learnt yet, or it is disabled. Previous weights of `snapshot_id`: the log "
+            "is not learnt to its end yet, after a start or a change of channels or segments"
         ),
     ]
 
@@ -257,10 +281,11 @@ class FusionStatistics(Struct, kw_only=True):
     open_units: Count
     closed_units: Count
     users: Count
+    queries: Annotated[int, Meta(ge=0, description="Queries with weights of their own")]
     lag: Annotated[
         int, Meta(ge=0, description="At most so many rows of the log are not learnt yet")
     ]
-    left_out: Annotated[dict[str, int], Meta(description="Reason -> rows that teach nothing")]
+    left_out: Annotated[dict[str, int], Meta(description="Reason -> rows that are not learnt")]
     snapshot_id: Annotated[str | None, Meta(description="The posterior that is served")]
 
 
@@ -305,6 +330,14 @@ class RerankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
             examples=[{"execution_id": "exec_abc123xyz", "result_set_size": 10}],
         ),
     ] = {}
+    query: Annotated[
+        str | dict[str, Any] | None,
+        Meta(
+            description="Query snapshot of all documents: a ranker that was saved with a memory of "
+            "queries mixes what it knows of this query into the score",
+            examples=[{"query": "red shoes"}],
+        ),
+    ] = None
 
 
 class RerankResponse(Struct, kw_only=True):

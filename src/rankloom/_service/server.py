@@ -24,7 +24,7 @@ BACKLOG = 512
 
 
 class Server(uvicorn.Server):
-    """A server that tells when it is ready.
+    """A server that reports when it is ready.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell."""
+        """Start, and report the address."""
         await super().startup(sockets)
         if self._ready is not None:
             self._ready(address_of(self._listening))
@@ -77,7 +77,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises
     ------
     InvalidInputError
-        If there is no such address, or somebody else listens there.
+        If there is no such address, or another process listens there.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from .._shared.checks import checked_number
 from ..errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MOST_DAYS: Final = 36_500
-_MOST_SECONDS: Final = 86_400
+MAX_DAYS: Final = 36_500
+MAX_SECONDS: Final = 86_400
 
 OPEN_DAYS: Final = 35.0
-"""Days for which rows may still change a unit; what is older is closed into sums."""
+"""Days within which rows change a unit; older units are compacted into sums."""
 
 PUBLISH_EVERY: Final = 60.0
 """Seconds between two snapshots in the store; who watches it looks every 30 by default."""
@@ -42,9 +43,9 @@ class ServiceSettings:
     Parameters
     ----------
     log : str
-        Where interactions are kept: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+        Where interactions are stored: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
     state : str
-        Where learned fusion is kept: a URL of SQLite, or ``redis://host:port/db``.
+        Where learned fusion is stored: a URL of SQLite, or ``redis://host:port/db``.
     token_file : path
         Lines of ``sha256-hex namespace role``, as ``rankloom token new`` writes them.
     rankers : mapping of str to path
@@ -52,8 +53,8 @@ class ServiceSettings:
     retention_days : float, optional
         Interactions older than this many days are deleted; None keeps all.
     open_days : float
-        Days for which rows may still change what is learnt of a document that was shown, at least
-        1. What is older is closed into sums; rows of it that come later are counted, not learnt.
+        Days within which rows change the evidence of a document that was shown, at least 1. Older
+        evidence is compacted into sums; rows about it that arrive later are counted, not learnt.
         Memory grows with what was shown within these days.
     publish_every : float
         Seconds between two snapshots of a retriever's weights in ``state``, for services that
@@ -101,21 +102,12 @@ class ServiceSettings:
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                msg = f"{name}: expected a number above 0, got {value!r}"
-                raise InvalidInputError(msg)
-        if self.retention_days is not None and self.retention_days > _MOST_DAYS:
-            msg = f"retention_days: expected at most {_MOST_DAYS:,}, got {self.retention_days:g}"
-            raise InvalidInputError(msg)
-        if not 1.0 <= self.open_days <= _MOST_DAYS:
-            msg = f"open_days: expected 1 to {_MOST_DAYS:,} days, got {self.open_days:g}"
-            raise InvalidInputError(msg)
-        if not 0.0 <= self.publish_every <= _MOST_SECONDS:
-            msg = (
-                f"publish_every: expected 0 to {_MOST_SECONDS:,} seconds, "
-                f"got {self.publish_every:g}"
-            )
-            raise InvalidInputError(msg)
+            if value is not None:
+                checked_number(name, value, 0, between=True)
+        if self.retention_days is not None:
+            checked_number("retention_days", self.retention_days, 0, MAX_DAYS)
+        checked_number("open_days", self.open_days, 1, MAX_DAYS)
+        checked_number("publish_every", self.publish_every, 0, MAX_SECONDS)
         for name in self.rankers:
             if not _NAME.fullmatch(name):
                 msg = (

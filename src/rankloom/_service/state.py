@@ -19,8 +19,9 @@ from .tokens import Tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..datasets._log.rows import PreparedRow, Recorded
-    from ..datasets.log import InteractionLog
+    from ..datasets.log.answers import Recorded
+    from ..datasets.log.interaction_log import InteractionLog
+    from ..datasets.log.stored_row import PreparedRow
     from ..ltr.ranker import Ranker
     from .retrievers import Retrievers
     from .settings import ServiceSettings
@@ -60,7 +61,7 @@ class Service:
     deadlines: Deadlines
 
     def __init__(self, settings: ServiceSettings) -> None:
-        from ..datasets.log import InteractionLog
+        from ..datasets.log.interaction_log import InteractionLog
         from .rerank import load_ranker
         from .retrievers import Retrievers
 
@@ -148,7 +149,7 @@ class Service:
 
 def _reach(url: str) -> None:
     """Raise unless the store of learned state answers, which nothing else would find out yet."""
-    from ..bandit.store import open_store
+    from ..bandit.store.opening import open_store
 
     with open_store(url, timeout=REACH_SECONDS) as store:
-        store.mark()
+        store.log_position()

@@ -1,4 +1,4 @@
-"""What is told of a retriever that learns: its settings, and what is known of its channels."""
+"""Statistics of a retriever that learns: its settings, and the posterior of its channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import schemas
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..bandit._sums import Sums
+    from ..bandit.base.sums import Sums
     from .retriever_settings import RetrieverSettings
 
 
@@ -21,6 +21,7 @@ def settings_shown(retriever_id: str, settings: RetrieverSettings) -> schemas.Fu
         feature_uris=list(settings.feature_uris),
         segment_by=list(settings.segment_by),
         posterior=settings.posterior,
+        max_queries=settings.max_queries,
         rollout_pct=settings.rollout_pct,
         shadow_mode=settings.shadow_mode,
         control_pct=settings.control_pct,

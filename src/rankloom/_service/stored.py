@@ -9,8 +9,9 @@ import msgspec
 from .schemas import InteractionResponse
 
 if TYPE_CHECKING:
-    from ..datasets._log.rows import PreparedRow, Recorded
-    from ..datasets.interaction import Interaction
+    from ..datasets.log.answers import Recorded
+    from ..datasets.log.stored_row import PreparedRow
+    from ..datasets.record.interaction import Interaction
 
 _FIELDS: Final = InteractionResponse.__struct_fields__
 
@@ -29,5 +30,5 @@ def response(interaction: Interaction) -> InteractionResponse:
 
 
 def recorded_response(row: PreparedRow, recorded: Recorded) -> InteractionResponse:
-    """Return the answer for a row that has just been recorded; its JSON goes out as it is kept."""
+    """Return the answer for a row that has just been recorded; its JSON is sent as it is stored."""
     return InteractionResponse(**row.fields(recorded, msgspec.Raw))

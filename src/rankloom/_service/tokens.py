@@ -52,7 +52,7 @@ class Tokens:
         self._looked = time.monotonic()
 
     def caller(self, token: str) -> Caller | None:
-        """Return whose token this is, None for nobody's; every entry is compared."""
+        """Return the entry of a token, None if there is none; every entry is compared."""
         self._renew()
         digest = digest_of(token)
         found = None
@@ -73,7 +73,7 @@ class Tokens:
                 return
             self._entries = _read(self._path)
         except (UnreadableSourceError, InvalidInputError) as error:
-            # Nobody is locked out by a slip of an editor; the next look tries again.
+            # A file that is being edited locks no one out; the next look tries again.
             logger.warning("token file not read, the last good one counts: %s", error)
             return
         self._stamp = stamp

@@ -1,0 +1,1 @@
+"""Units come in; decayed, mergeable sums by context and channel go out."""

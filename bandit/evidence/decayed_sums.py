@@ -1,0 +1,104 @@
+"""Decayed sums by context: each with its own time, so that they merge in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..base.timestamps import NO_TIME, decay
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class DecayedSums:
+    """Sums of several contexts, each decayed to the time of its own newest unit.
+
+    Two sums (v1, t1) and (v2, t2) of a context add up to
+    (v1 2^((t1 - T) / h) + v2 2^((t2 - T) / h), T) with T = max(t1, t2): commutative and
+    associative, and no power above 1 ever occurs, so nothing overflows.
+
+    Attributes
+    ----------
+    keys : ndarray of uint64, shape (n,)
+        Ids of the contexts, ascending.
+    times : ndarray of int64, shape (n,)
+        Microseconds.
+    values : ndarray of float64, shape (n, k)
+    squared : int
+        From this column on values are sums of squared weights and decay twice as fast.
+    """
+
+    keys: NDArray[np.uint64]
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    squared: int
+
+    @classmethod
+    def empty(cls, width: int, squared: int) -> DecayedSums:
+        """Return no context at all."""
+        none = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, width))
+        return cls(*none, squared)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.keys.nbytes + self.times.nbytes + self.values.nbytes
+
+    def add(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
+        """Return the sums of both."""
+        if not len(other):
+            return self
+        if not len(self):
+            return other
+        keys = np.union1d(self.keys, other.keys)
+        places = [np.searchsorted(keys, part.keys) for part in (self, other)]
+        times = np.full(len(keys), NO_TIME, np.int64)
+        for part, at in zip((self, other), places, strict=True):
+            times[at] = np.maximum(times[at], part.times)
+        values = np.zeros((len(keys), self.values.shape[1]))
+        for part, at in zip((self, other), places, strict=True):
+            values[at] += part.decayed_to(times[at], half_life_us)
+        return DecayedSums(keys, times, values, self.squared)
+
+    def decayed_to(
+        self, times: NDArray[np.int64] | int, half_life_us: float
+    ) -> NDArray[np.float64]:
+        """Return the values decayed to other times, shape (n, k)."""
+        factor = decay(self.times, times, half_life_us)[:, None]
+        with np.errstate(under="ignore"):
+            values = self.values * factor
+            values[:, self.squared :] *= factor
+        return values
+
+    def at(self, keys: NDArray[np.uint64], time: int, half_life_us: float) -> NDArray[np.float64]:
+        """Return the values of some contexts at one time, 0 for a context without sums."""
+        if len(keys) == len(self) and (keys == self.keys).all():
+            return self.decayed_to(time, half_life_us)
+        values = np.zeros((len(keys), self.values.shape[1]))
+        if len(self):
+            at = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
+            known = self.keys[at] == keys
+            values[known] = self.select(at[known]).decayed_to(time, half_life_us)
+        return values
+
+    def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> DecayedSums:
+        """Return some contexts; indices must ascend where the result is to be searched."""
+        return DecayedSums(self.keys[chosen], self.times[chosen], self.values[chosen], self.squared)
+
+    def without(self, keys: NDArray[np.uint64]) -> DecayedSums:
+        """Return the other contexts."""
+        return self.select(~np.isin(self.keys, keys)) if len(keys) else self
+
+    def newest(self, number: int) -> DecayedSums:
+        """Return the contexts with the latest evidence, at most so many."""
+        if len(self) <= number:
+            return self
+        order = np.lexsort((self.keys, self.times))
+        return self.select(np.sort(order[len(self) - number :]))

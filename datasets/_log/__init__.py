@@ -1,1 +1,0 @@
-"""The rooms of the interaction log; `rankloom.datasets.log` is their face."""

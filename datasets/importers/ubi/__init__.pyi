@@ -1,0 +1,6 @@
+from .load import (
+    UbiResult as UbiResult,
+)
+from .load import (
+    load_ubi as load_ubi,
+)

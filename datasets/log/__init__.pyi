@@ -1,0 +1,1 @@
+from .interaction_log import InteractionLog as InteractionLog

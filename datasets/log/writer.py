@@ -1,0 +1,235 @@
+"""The one thread of a process that writes a log: what is queued is committed together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+
+from ...errors import InvalidInputError, StoreBusyError, StoreError
+from .insert import MAX_GROUP, Scopes, insert_group
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from .answers import Recorded
+    from .stored_row import PreparedRow
+
+T = TypeVar("T")
+OnCommitted: TypeAlias = "Callable[[list[Recorded] | None, BaseException | None], object]"
+"""Takes receipts that are committed, or the error that undid them."""
+
+MAX_ROWS: Final = 50_000
+"""Rows that may wait."""
+
+MAX_BYTES: Final = 128_000_000
+"""Bytes, about, that may wait."""
+
+_logger: Final = logging.getLogger("rankloom.log")
+
+
+class Opener(Protocol):
+    """Where the writer's connection comes from."""
+
+    def open(self) -> sqlite3.Connection:
+        """Return a new connection."""
+        ...
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turn SQLite's errors into ours."""
+        ...
+
+    def check(self) -> None:
+        """Raise where the file that was opened does not lie at its path."""
+        ...
+
+
+class _Rows(NamedTuple):
+    rows: Sequence[PreparedRow]
+    size: int
+    on_committed: OnCommitted
+
+
+class _Task(NamedTuple):
+    step: Callable[[sqlite3.Cursor], Any]
+    future: Future[Any]
+
+
+class Writer:
+    """Takes rows from any thread and commits all that wait in one transaction (group commit).
+
+    A future's result means that the transaction has been committed to the disk. An error undoes
+    the transaction and is set in every future of it; later calls work again.
+    """
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._condition = threading.Condition()
+        self._queue: deque[_Rows | _Task] = deque()
+        self._rows = self._size = 0
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._connection: sqlite3.Connection | None = None
+        self._scopes: Scopes = {}
+        self.callbacks: list[Callable[[], object]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Return how many rows wait."""
+        return self._rows
+
+    def submit(self, rows: Sequence[PreparedRow]) -> Future[list[Recorded]]:
+        """Queue rows for the next transaction; raises as `send`."""
+        future: Future[list[Recorded]] = Future()
+        future.set_running_or_notify_cancel()
+
+        def on_committed(receipts: list[Recorded] | None, error: BaseException | None) -> None:
+            if receipts is None:
+                future.set_exception(error)
+            else:
+                future.set_result(receipts)
+
+        self.send(rows, on_committed)
+        return future
+
+    def send(self, rows: Sequence[PreparedRow], on_committed: OnCommitted) -> None:
+        """Queue rows for the next transaction; the writer's thread calls `on_committed` after it.
+
+        Raises StoreBusyError if too much waits already.
+        """
+        if len(rows) > MAX_GROUP:
+            msg = f"rows: at most {MAX_GROUP:,} at once, got {len(rows):,}; send them in parts"
+            raise InvalidInputError(msg)
+        size = sum([row.size for row in rows])
+        with self._condition:
+            if self._queue and (self._rows + len(rows) > MAX_ROWS or self._size + size > MAX_BYTES):
+                msg = f"{self._rows:,} interactions wait to be written; try again later"
+                raise StoreBusyError(msg)
+            self._rows += len(rows)
+            self._size += size
+            self._put(_Rows(rows, size, on_committed))
+
+    def run(self, step: Callable[[sqlite3.Cursor], T]) -> T:
+        """Run a step in a transaction of its own, after what was queued before."""
+        if threading.current_thread() is self._thread:
+            msg = "on_commit: the callback runs in the writer's thread, so it must not wait for it"
+            raise StoreError(msg)
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        with self._condition:
+            self._put(_Task(step, future))
+        return future.result()
+
+    def close(self) -> None:
+        """Write what waits, end the thread and close the connection."""
+        with self._condition:
+            thread, self._closing = self._thread, True
+            self._condition.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        with self._condition:
+            self._closing = False
+
+    def _put(self, item: _Rows | _Task) -> None:
+        self._queue.append(item)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="rankloom-log", daemon=True)
+            self._thread.start()
+        self._condition.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not self._queue and not self._closing:
+                    self._condition.wait()
+                if not self._queue:
+                    self._thread = None
+                    self._disconnect()
+                    return
+                group = self._next_group()
+            self._do(group)
+
+    def _next_group(self) -> list[_Rows] | _Task:
+        """Return a task, or all rows that wait before the next one."""
+        if isinstance(self._queue[0], _Task):
+            return cast("_Task", self._queue.popleft())
+        group: list[_Rows] = []
+        count = 0
+        while self._queue and not isinstance(self._queue[0], _Task):
+            count += len(self._queue[0].rows)
+            if count > MAX_GROUP:
+                break
+            taken = cast("_Rows", self._queue.popleft())
+            self._rows -= len(taken.rows)
+            self._size -= taken.size
+            group.append(taken)
+        return group
+
+    def _do(self, group: list[_Rows] | _Task) -> None:
+        if isinstance(group, _Task):
+            self._do_task(group)
+            return
+        rows = group[0].rows if len(group) == 1 else [row for item in group for row in item.rows]
+        try:
+            with self._opener.errors():
+                receipts = self._transact(lambda cursor: insert_group(cursor, rows, self._scopes))
+        except BaseException as error:  # noqa: BLE001 - the thread must live; the callers get it
+            for item in group:
+                self._call(item.on_committed, None, error)
+            return
+        start = 0
+        for item in group:
+            end = start + len(item.rows)
+            self._call(item.on_committed, receipts[start:end], None)
+            start = end
+        for callback in list(self.callbacks):
+            self._call(callback)
+
+    def _do_task(self, task: _Task) -> None:
+        try:
+            with self._opener.errors():
+                result = self._transact(task.step)
+        except BaseException as error:  # noqa: BLE001 - as above
+            task.future.set_exception(error)
+        else:
+            task.future.set_result(result)
+
+    def _transact(self, step: Callable[[sqlite3.Cursor], T]) -> T:
+        connection = self._connected()
+        cursor = connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            result = step(cursor)
+            cursor.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._scopes.clear()
+            raise
+        finally:
+            cursor.close()
+        return result
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._opener.open()
+        self._opener.check()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._scopes.clear()
+        if connection is not None:
+            connection.close()
+
+    @staticmethod
+    def _call(function: Callable[..., object], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except BaseException:
+            # The thread must go on, since other callers wait for their results.
+            _logger.exception("a callback of the log failed")

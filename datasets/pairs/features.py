@@ -1,0 +1,307 @@
+"""The user's own features: a table keyed by document, or by execution and document, joined."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from ...errors import InvalidInputError
+from ..reading.column_names import missing_columns
+from ..reading.table_reader import read_table
+from ..record.interaction import InteractionType, canonical_schema
+from ..record.mapping import InputMapping
+from .feature_columns import feature_column
+from .outcomes import outcome_features
+from .text_codes import index_among
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
+
+    from .training_pairs import TrainingPairs
+
+KEYS: Final[tuple[str, ...]] = ("execution_id", "feature_id")
+_IDS: Final = (*KEYS, "document_id")
+LEAKS: Final = frozenset(
+    {
+        "position",
+        "rank",
+        "list_rank",
+        "display_position",
+        "clicked",
+        "is_clicked",
+        "clicks",
+        "label",
+        "grade",
+        "y",
+        "relevance",
+        *(str(name) for name in InteractionType),
+    }
+)
+"""Names of columns that hold the position or the label itself."""
+
+MIN_COVERAGE: Final = 0.5
+"""Share of pairs with a row in the table, below which a note says so."""
+
+_CHUNK: Final = 1 << 18
+_NUMBER_LIKE: Final = re.compile(r"(?=.*[,$€£¥%])[-+]?[$€£¥]? ?\d[\d.,' ]* ?[$€£¥%]?")
+_DATE_LIKE: Final = re.compile(r"\d{1,2}([/.-])\d{1,2}\1\d{2,4}(?: .*)?")
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features by document, or by execution and document.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        ``execution_id`` (where the table has it), ``feature_id``, then features as Float32.
+    categories : dict of str to tuple of str
+        Categorical feature -> its categories in the order of their codes.
+    left_out : dict of str to str
+        Column -> why it is no feature.
+    """
+
+    frame: pl.DataFrame
+    categories: dict[str, tuple[str, ...]]
+    left_out: dict[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """The features."""
+        return [name for name in self.frame.columns if name not in KEYS]
+
+
+def read_feature_table(
+    source: Any, parameter: str = "features", mapping: InputMapping | None = None
+) -> FeatureTable:
+    """Read a table of features with its key columns as text.
+
+    Parameters
+    ----------
+    source : path, glob, table, list of dicts, or a list of paths and globs
+        As for `Scan`. See `feature_column` for what becomes of text, truth values and dates.
+    parameter : str
+        Named in errors.
+    mapping : InputMapping, optional
+        Names the columns of the keys.
+
+    Raises
+    ------
+    UnreadableSourceError
+        If a file is missing, damaged or of an unknown format.
+    InvalidInputError
+        If a key is missing, null or repeated, a column holds nested or infinite values, or by its
+        name leaks the position or the label.
+    """
+    table, left_out = read_table(source, parameter, ids=_IDS, mapping=mapping)
+    if "feature_id" not in table.columns and "document_id" in table.columns:
+        table = table.rename({"document_id": "feature_id"})
+    if "feature_id" not in table.columns:
+        raise missing_columns(parameter, ["feature_id"], mapping or InputMapping(), table.columns)
+    return _feature_table(table, parameter, left_out)
+
+
+def impression_features(
+    source: Any, mapping: InputMapping | None = None, used: Collection[str] = ()
+) -> FeatureTable | None:
+    """Return the features of an impressions table; None where it has none.
+
+    These are its columns of numbers, truth values and declared categories (Categorical, Enum) that
+    are no part of the record and not `used` otherwise. Other text is too likely to be an id or a
+    description.
+    """
+    fields = {*canonical_schema(), "document_id"} - {*_IDS}
+    mapped = {mapping.column(name) for name in fields} if mapping else set()
+    table, left_out = read_table(
+        source, "impressions", ids=_IDS, leave_out={*fields, *mapped, *used}, mapping=mapping
+    )
+    declared = (pl.Boolean, pl.Categorical, pl.Enum)
+    names = []
+    for name, dtype in table.schema.items():
+        if name in _IDS:
+            continue
+        if dtype.is_numeric() or isinstance(dtype, declared):
+            names.append(name)
+        elif dtype != pl.Null:
+            left_out[name] = f"impressions: {dtype} is no feature; give it in features="
+    keyed = table.select(*(name for name in _IDS if name in table.columns), *names)
+    if "feature_id" not in keyed.columns:
+        keyed = keyed.rename({"document_id": "feature_id"}, strict=False)
+    if not names and not left_out:
+        return None
+    # Rows without an id are the log reader's to count.
+    keyed = keyed.drop_nulls([name for name in KEYS if name in keyed.columns])
+    return _feature_table(keyed.unique(maintain_order=True), "impressions", left_out)
+
+
+def _feature_table(table: pl.DataFrame, parameter: str, left_out: dict[str, str]) -> FeatureTable:
+    keys = [name for name in KEYS if name in table.columns]
+    _check_names(table, keys, parameter)
+    _check_keys(table, keys, parameter)
+    features: list[pl.Series] = []
+    categories: dict[str, tuple[str, ...]] = {}
+    for name in table.columns:
+        if name in keys:
+            continue
+        try:
+            column = feature_column(table[name])
+        except InvalidInputError as error:
+            msg = f"{parameter}: {error}. Encode it as such or leave it out"
+            raise InvalidInputError(msg) from error
+        if isinstance(column, str):
+            left_out = {**left_out, name: f"{parameter}: {column}"}
+            continue
+        if column.values.is_infinite().any():
+            msg = (
+                f"{parameter}: column {name!r} holds infinite values; use null where it is unknown"
+            )
+            raise InvalidInputError(msg)
+        features.append(column.values)
+        if column.categories is not None:
+            _check_words(table[name], column.categories, parameter)
+            categories[name] = column.categories
+    return FeatureTable(table.select(keys).with_columns(*features), categories, left_out)
+
+
+def _check_words(values: pl.Series, words: Sequence[str], parameter: str) -> None:
+    """Refuse text of which every value looks like a number, or a date, in another notation."""
+    if values.dtype != pl.String or not words:
+        return
+    for pattern, advice in (
+        (_NUMBER_LIKE, "numbers need a point as decimal mark and no other mark, such as 1500.5"),
+        (_DATE_LIKE, "dates need ISO 8601, such as 2026-01-31"),
+    ):
+        if all(map(pattern.fullmatch, words)):
+            msg = (
+                f"{parameter}: column {values.name!r} holds text such as {words[0]!r}; {advice}. "
+                "If they are categories, give them as Categorical, or with a letter"
+            )
+            raise InvalidInputError(msg)
+
+
+def join_features(pairs: TrainingPairs, table: FeatureTable, parameter: str) -> TrainingPairs:
+    """Return the pairs with a feature table's columns appended; NaN where a key is absent.
+
+    Parameters
+    ----------
+    pairs : TrainingPairs
+    table : FeatureTable
+    parameter : str
+        Named in errors and in the report.
+    """
+    pairs.report.features_left_out.update(table.left_out)
+    names, frame = table.names, table.frame
+    taken = [name for name in names if name in pairs.feature_names]
+    if taken:
+        msg = f"{parameter}: there already is a feature named {taken[0]!r}; rename the column"
+        raise InvalidInputError(msg)
+    if not names:
+        return pairs
+    row = _row_of_pair(pairs, frame)
+    found = float((row >= 0).mean())
+    if not len(frame):
+        msg = f"{parameter}: the table has no rows, so that it gives no pair a feature"
+        raise InvalidInputError(msg)
+    if found == 0:
+        msg = (
+            f"{parameter}: none of the {len(frame):,} keys occurs in the log, such as "
+            f"{frame.select(pl.col('^.*_id$')).row(0) if len(frame) else '(no rows)'}; "
+            f"the log's feature_id look like {pairs.document_id[0]!r}"
+        )
+        raise InvalidInputError(msg)
+    pairs.report.coverage[parameter] = found
+    if found < MIN_COVERAGE:
+        absent = pairs.document_id[int(np.argmin(row))]
+        pairs.report.notes.append(
+            f"{parameter}: only {found:.1%} of the pairs have a row in the table; the document "
+            f"{absent!r} has none, while the table has {frame['feature_id'][0]!r}. If the same ids "
+            "are written in two ways, align them"
+        )
+    return replace(
+        pairs,
+        X=_appended(pairs.X, frame.select(names).to_numpy(), row),
+        feature_names=(*pairs.feature_names, *names),
+        categories={**pairs.categories, **table.categories},
+    )
+
+
+def without_outcomes(pairs: TrainingPairs) -> TrainingPairs:
+    """Return the pairs without the features that nearly determine the click, which it reports."""
+    outcomes = outcome_features(pairs)
+    for name, share in outcomes.items():
+        pairs.report.features_left_out[name] = (
+            f"it nearly determines the click (in {share:.1%} of pairs of displays of one document, "
+            "by whether they were clicked), so it is an outcome, unknown when documents are ranked"
+        )
+    if not outcomes:
+        return pairs
+    kept = [i for i, name in enumerate(pairs.feature_names) if name not in outcomes]
+    return replace(
+        pairs,
+        X=np.ascontiguousarray(pairs.X[:, kept]),
+        feature_names=tuple(pairs.feature_names[i] for i in kept),
+        categories={n: values for n, values in pairs.categories.items() if n not in outcomes},
+    )
+
+
+def _check_names(table: pl.DataFrame, keys: list[str], parameter: str) -> None:
+    for name in table.columns:
+        if name not in keys and name.lower() in LEAKS:
+            msg = (
+                f"{parameter}: column {name!r} is the position or the label by its name, and would "
+                "leak it into the ranker. Leave it out, or rename it if it is something else"
+            )
+            raise InvalidInputError(msg)
+
+
+def _check_keys(table: pl.DataFrame, keys: list[str], parameter: str) -> None:
+    for name in keys:
+        if table[name].null_count():
+            msg = f"{parameter}: {table[name].null_count()} rows have no {name}"
+            raise InvalidInputError(msg)
+    repeated = table.select(keys).is_duplicated()
+    if repeated.any():
+        example = table.select(keys).filter(repeated).row(0)
+        msg = (
+            f"{parameter}: expected one row per {' and '.join(keys)}, got several for {example}. "
+            "Aggregate them first"
+        )
+        raise InvalidInputError(msg)
+
+
+def _row_of_pair(pairs: TrainingPairs, table: pl.DataFrame) -> NDArray[np.int64]:
+    """Return the table's row for every pair, -1 where it has none."""
+    document = index_among(pairs.documents, table["feature_id"].unique(maintain_order=True))
+    if "execution_id" not in table.columns:
+        return document[pairs.document_code]
+    n_documents = len(pairs.documents)
+    of_row = index_among(table["execution_id"], pairs.execution_id) * n_documents
+    code = index_among(table["feature_id"], pairs.documents)
+    known = np.flatnonzero((of_row >= 0) & (code >= 0))
+    keys = of_row[known] + code[known]
+    order = np.argsort(keys)
+    wanted = pairs.execution_index.astype(np.int64) * n_documents + pairs.document_code
+    at = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
+    if not len(keys):
+        return np.full(len(pairs), -1)
+    found = keys[order][at] == wanted
+    return np.where(found, known[order[at]], -1)
+
+
+def _appended(
+    X: NDArray[np.float32], values: NDArray[np.float32], row: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return X with the named rows of `values` to its right, in chunks to spare memory."""
+    padded = np.vstack([values, np.full((1, values.shape[1]), np.nan, np.float32)])
+    wide = np.empty((len(X), X.shape[1] + values.shape[1]), np.float32)
+    wide[:, : X.shape[1]] = X
+    for start in range(0, len(X), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        wide[part, X.shape[1] :] = padded[row[part]]
+    return wide

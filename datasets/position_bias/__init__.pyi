@@ -1,0 +1,2 @@
+from .display import PositionBiasDisplay as PositionBiasDisplay
+from .estimator import PositionBias as PositionBias

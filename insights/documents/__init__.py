@@ -1,0 +1,1 @@
+"""Documents as their users met them: which disappoint, which stand too low, which are unknown."""

@@ -1,0 +1,1 @@
+"""Charts as values, and their pictures as SVG that takes its colours from the page."""

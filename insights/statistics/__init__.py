@@ -1,0 +1,1 @@
+"""Statistics that all insights share: rates, means, tests, control of false discoveries."""

@@ -1,0 +1,1 @@
+"""What a log says over time, and when it changed."""

@@ -1,0 +1,1 @@
+"""What a log holds of one user."""

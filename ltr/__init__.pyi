@@ -1,0 +1,64 @@
+from .counterfactual.from_logs import evaluate_from_logs as evaluate_from_logs
+from .counterfactual.report import CounterfactualReport as CounterfactualReport
+from .debias.relevance import (
+    DocumentRelevance as DocumentRelevance,
+)
+from .debias.relevance import (
+    ips_relevance as ips_relevance,
+)
+from .evaluation.gate import compare as compare
+from .evaluation.gate_report import Gate as Gate
+from .evaluation.judged import (
+    Comparison as Comparison,
+)
+from .evaluation.judged import (
+    Report as Report,
+)
+from .evaluation.judged import (
+    evaluate as evaluate,
+)
+from .judgment_lists.judgment_list import (
+    JudgmentList as JudgmentList,
+)
+from .judgment_lists.judgment_list import (
+    export_judgments as export_judgments,
+)
+from .judgment_lists.judgment_list import (
+    judgment_list as judgment_list,
+)
+from .memory.query_memory import QueryMemory as QueryMemory
+from .memory.replay import MemoryReport as MemoryReport
+from .memory.replay import evaluate_memory as evaluate_memory
+from .memory.replay import gated_memory as gated_memory
+from .metrics.bootstrap import (
+    PairedDifference as PairedDifference,
+)
+from .metrics.bootstrap import (
+    paired_bootstrap as paired_bootstrap,
+)
+from .metrics.debiased import examination_weighted_dcg as examination_weighted_dcg
+from .metrics.ranking import (
+    Metric as Metric,
+)
+from .metrics.ranking import (
+    average_precision as average_precision,
+)
+from .metrics.ranking import (
+    err as err,
+)
+from .metrics.ranking import (
+    mrr as mrr,
+)
+from .metrics.ranking import (
+    ndcg as ndcg,
+)
+from .metrics.ranking import (
+    parse_metric as parse_metric,
+)
+from .metrics.ranking import (
+    precision as precision,
+)
+from .metrics.ranking import (
+    recall as recall,
+)
+from .ranker import Ranker as Ranker

@@ -1,0 +1,101 @@
+"""The rows of a log that differ in query, document or feature values.
+
+Features of a document may differ between executions: how much this user likes it, its price that
+day. What a ranker is trained on are then the distinct (query, document, feature values), here
+called the variants of a document. Where no feature differs, a document has one variant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from ...datasets.pairs.row_digests import row_digests
+from .query_documents import QueryDocuments, query_documents, sums
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ...datasets.pairs.training_pairs import TrainingPairs
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+    Matrix = NDArray[np.float32]
+
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class FeatureVariants:
+    """The distinct (query, document, feature values) of some pairs, ordered by document.
+
+    n is the number of rows of the pairs, m that of the documents, v that of the variants.
+    """
+
+    documents: QueryDocuments
+    of_row: Integers  # shape (n,): variant of every row
+    document: Integers  # shape (v,): document of every variant, ascending
+    row: Integers  # shape (v,): last row with the variant
+    # Features that differ between executions of one (query, document)
+    varying: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of variants."""
+        return len(self.row)
+
+    @property
+    def query(self) -> Integers:
+        """Query of every variant; shape (v,)."""
+        return self.documents.query[self.document]
+
+    def total(self, values: Floats) -> Floats:
+        """Sum values of rows over every variant; shape (v,)."""
+        return sums(self.of_row, values, len(self))
+
+    def as_documents(self, pairs: TrainingPairs) -> TrainingPairs:
+        """Return the pairs with every variant as a document of its own."""
+        if not self.varying:
+            return pairs
+        codes = pl.int_range(len(self), eager=True)
+        return replace(pairs, document_code=self.of_row.astype(np.int32), documents=codes)
+
+
+def feature_variants(pairs: TrainingPairs) -> FeatureVariants:
+    """Return the variants of the documents of the pairs."""
+    documents = query_documents(pairs)
+    differs = np.zeros(pairs.X.shape[1], dtype=bool)
+    for part, latest in _blocks(len(pairs), documents.row[documents.of_row]):
+        differs |= _different(pairs.X[part], pairs.X[latest]).any(axis=0)
+    if not differs.any():
+        every = np.arange(len(documents))
+        return FeatureVariants(documents, documents.of_row, every, documents.row)
+    columns = np.flatnonzero(differs)
+    varying = tuple(pairs.feature_names[i] for i in columns)
+    return _distinct(documents, pairs.X[:, columns], varying)
+
+
+def _distinct(documents: QueryDocuments, X: Matrix, varying: tuple[str, ...]) -> FeatureVariants:
+    digest = row_digests(X)
+    order = np.lexsort((digest, documents.of_row))
+    document, digest = documents.of_row[order], digest[order]
+    starts = np.append(True, (np.diff(document) != 0) | (digest[1:] != digest[:-1]))
+    of_row = np.empty(len(order), dtype=np.int64)
+    of_row[order] = np.cumsum(starts) - 1
+    first = np.flatnonzero(starts)
+    last = order[np.append(first[1:], len(order)) - 1]  # the sort is stable
+    return FeatureVariants(documents, of_row, document[first], last, varying)
+
+
+def _different(a: Matrix, b: Matrix) -> NDArray[np.bool_]:
+    return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
+
+
+def _blocks(rows: int, other: Integers) -> Iterator[tuple[slice, Integers]]:
+    """Yield blocks of rows, with the rows to compare them to: memory stays small."""
+    for start in range(0, rows, _BLOCK):
+        yield slice(start, start + _BLOCK), other[start : start + _BLOCK]

@@ -1,0 +1,138 @@
+"""What a memory serves: relevance of documents by the sums of their query and the prior."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..._shared.ids import stable_id
+from ...datasets.record.query_keys import canonical_query, words_of
+from ...errors import InvalidInputError
+from ..exposure.frequency_bands import band_of, band_of_query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .estimates import Estimates
+    from .table import MemoryTable
+
+    Floats = NDArray[np.float64]
+    Ids = NDArray[np.uint64]
+
+_CACHED_IDS: Final = 1 << 17
+
+_MAX_CACHED: Final = 256  # characters: what clients send must not fill the memory
+
+
+class CachedIds(dict[str, int]):
+    """`stable_id` by text, remembered for up to so many short texts; then it starts afresh.
+
+    A dict, because a least-recently-used cache writes to memory for every id that it finds.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def __missing__(self, text: str) -> int:
+        """Return the id of a text that was not met lately."""
+        made = stable_id(text)
+        if len(text) <= _MAX_CACHED:
+            if len(self) >= self.most:
+                self.clear()
+            self[text] = made
+        return made
+
+
+_cached_ids = CachedIds(_CACHED_IDS)
+
+
+def _ids_of_forms(snapshot: str) -> tuple[int, ...]:
+    """Return the ids of a query as given, in canonical form and, of mere words, as logged."""
+    canonical = canonical_query(snapshot)
+    forms = [snapshot, canonical]
+    words = words_of(canonical)
+    if words is not None:
+        forms += [canonical_query(json.dumps(form)) for form in (words, {"query": words})]
+    return tuple(dict.fromkeys(map(stable_id, forms)))
+
+
+_cached_ids_of_forms = lru_cache(_CACHED_IDS)(_ids_of_forms)
+
+
+def _document_ids(texts: Sequence[str]) -> Ids:
+    return np.fromiter(map(_cached_ids.__getitem__, texts), np.uint64, len(texts))
+
+
+def query_ids(query: Any) -> tuple[int, ...]:
+    """Return the ids under which a query may be stored.
+
+    As a query id, and in its canonical form; one that is nothing but words also as the words alone
+    and as ``{"query": words}``, since logs and judgements may name it in either way.
+
+    Raises InvalidInputError if it is neither text nor a dict.
+    """
+    if isinstance(query, str):
+        return (_cached_ids_of_forms if len(query) <= _MAX_CACHED else _ids_of_forms)(query)
+    if isinstance(query, dict):
+        return _ids_of_forms(json.dumps(query))
+    msg = f"query: expected text or a dict, got {type(query).__name__}"
+    raise InvalidInputError(msg)
+
+
+@dataclass(frozen=True)
+class ServedMemory:
+    """A table of sums with the estimates that give relevance."""
+
+    table: MemoryTable
+    estimates: Estimates
+
+    def relevance(self, query: Any, feature_ids: Sequence[str], p: Floats) -> Floats | None:
+        """Return (C + k p) / (E + k) of documents; None where the query is not served.
+
+        `p`: the calibrated prior of every document.
+        """
+        table = self.table
+        found = next((n for n in map(table.find, query_ids(query)) if n is not None), None)
+        if found is None:
+            return None
+        band = band_of_query(float(table.impressions[found]))
+        if not self.estimates.served[band]:
+            return None
+        documents = _document_ids(feature_ids)
+        k = self.estimates.strength.bands[band].strength
+        return self._mixed(table.rows(found, documents), k, p)
+
+    def relevance_of_pairs(
+        self, query: Ids, document: Ids, scores: NDArray[np.floating]
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """Return the number of every row's query, -1 for none, and the row's relevance.
+
+        Every band is served; rows of unknown queries keep their score.
+        """
+        number, row = self.table.rows_of(query, document)
+        k = self.estimates.strength.by_band[band_of(self.impressions(number))]
+        mixed = self._mixed(row, k, self.estimates.calibration(scores))
+        return number, np.where(number >= 0, mixed, scores)
+
+    def impressions(self, number: NDArray[np.int64]) -> Floats:
+        """Return the impressions of queries by their number, 0 for -1."""
+        return np.append(self.table.impressions, 0).astype(np.float64)[number]
+
+    def _mixed(self, row: NDArray[np.int64], k: float | Floats, p: Floats) -> Floats:
+        known = row >= 0
+        if not known.any():
+            return p
+        table = self.table
+        counted = (table.clicks[row], table.exposure[row])
+        clicks, exposure = (
+            np.where(known, values.astype(np.float64) + judged, 0.0)
+            for values, judged in zip(counted, table.judged_at(row), strict=True)
+        )
+        return np.asarray((clicks + k * p) / (exposure + k))

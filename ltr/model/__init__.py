@@ -1,0 +1,1 @@
+"""What a fit leaves behind, in memory and as a folder on disk."""

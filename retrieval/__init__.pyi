@@ -1,0 +1,12 @@
+from .affinity.affinity_features import UserAffinity as UserAffinity
+from .affinity.affinity_features import affinity_features as affinity_features
+from .embedding_adapter.adapter import EmbeddingAdapter as EmbeddingAdapter
+from .embedding_adapter.held_out_gain import HeldOutGain as HeldOutGain
+from .engagement.engagement_matrix import engagement_matrix as engagement_matrix
+from .engagement.matrix import EngagementMatrix as EngagementMatrix
+from .engagement.matrix import EngagementReport as EngagementReport
+from .neighbours.evaluation import RecommendationReport as RecommendationReport
+from .neighbours.similar_items import SimilarItems as SimilarItems
+from .neighbours.similar_users import SimilarUsers as SimilarUsers
+from .triplets.training_triplets import training_triplets as training_triplets
+from .triplets.triplets import TrainingTriplets as TrainingTriplets

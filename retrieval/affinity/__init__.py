@@ -1,0 +1,1 @@
+"""How close documents are to what a user engaged with before: interactions in, features out."""

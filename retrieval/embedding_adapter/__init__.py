@@ -1,0 +1,1 @@
+"""A linear map on a user's embeddings, learnt from triplets and judged on held-out clicks."""

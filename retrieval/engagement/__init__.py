@@ -1,0 +1,1 @@
+"""A log as a sparse matrix: who engaged with what, corrected for position and for age."""

@@ -1,0 +1,1 @@
+"""Similar documents and users, and what follows for recommendations."""

@@ -1,0 +1,1 @@
+"""Helpers that every package uses: files, compiled kernels, lazy exports, SQLite, threads."""

@@ -1,0 +1,1 @@
+"""The commands on simulated interactions: simulate and demo."""

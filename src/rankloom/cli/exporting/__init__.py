@@ -1,0 +1,1 @@
+"""The commands from a log to a file that another tool reads."""

@@ -1,0 +1,1 @@
+"""The commands from a log to fusion weights: learn-fusion, weights, replay."""

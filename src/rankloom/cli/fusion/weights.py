@@ -1,0 +1,184 @@
+"""`rankloom weights`: learnt fusion weights, as text, JSON or a search engine's query."""
+
+from __future__ import annotations
+
+import json as plain_json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import InvalidInputError, UnreadableSourceError, did_you_mean
+from ..options import option
+from ..output import say, show, show_json
+from .state_options import (
+    DEFAULT,
+    Namespace,
+    Retriever,
+    State,
+    open_state,
+    warnings_as_notes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+User = Annotated[
+    str | None,
+    option("--user", "U", "Weights of this user."),
+]
+Segment = Annotated[
+    list[str] | None,
+    option("--segment", "S", "Weights of this segment: its value, or FIELD=VALUE for each field."),
+]
+Query = Annotated[
+    str | None,
+    option("--query", "TEXT", "Weights of this query, as logged in query_snapshot: text or JSON."),
+]
+Format = Annotated[
+    str,
+    option("--format", "F", "text, json, elasticsearch, opensearch or qdrant.", show_default=True),
+]
+Queries = Annotated[
+    Path | None,
+    option(
+        "--queries",
+        "FILE",
+        "JSON object: the query of each channel, by feature_uri.",
+        show_default="placeholders",
+    ),
+]
+Method = Annotated[
+    str | None,
+    option(
+        "--method",
+        "M",
+        "How the search engine fuses: min_max, z_score, distribution or rrf.",
+        show_default="min_max; qdrant: rrf",
+    ),
+]
+SingleShard = Annotated[
+    bool,
+    typer.Option(
+        "--single-shard",
+        help="For qdrant: the collection has one shard, which allows the exact formula.",
+    ),
+]
+LearntWith = Annotated[
+    str,
+    option("--learnt-with", "M", "How the scores of the log were fused.", show_default=True),
+]
+
+FORMATS = ("text", "json", "elasticsearch", "opensearch", "qdrant")
+
+
+def weights(
+    *,
+    state: State,
+    retriever: Retriever = DEFAULT,
+    namespace: Namespace = DEFAULT,
+    user: User = None,
+    segment: Segment = None,
+    query: Query = None,
+    format: Format = "text",  # noqa: A002 - the name of the option
+    queries: Queries = None,
+    method: Method = None,
+    learnt_with: LearntWith = "min_max",
+    single_shard: SingleShard = False,
+) -> None:
+    """Print the fusion weights that were learnt, or a search that uses them.
+
+    Without --queries the search holds a placeholder for the query of each channel.
+
+    **Example**: `rankloom weights --state sqlite:///fusion.db --format opensearch`
+    """
+    _check(format, single_shard=single_shard)
+    bandit = open_state(state, retriever, namespace)
+    requester: dict[str, Any] = {
+        "user_id": user,
+        "segment": _segment(segment),
+        "query": query,
+    }
+    with warnings_as_notes():
+        explanation = bandit.explain(**requester)
+        means = bandit.mean(**requester)
+    if explanation.policy == "prior":
+        say("note: no exposures yet: weights are equal until a channel's are logged")
+    if format == "text":
+        show([str(explanation)])
+    elif format == "json":
+        show_json(
+            {
+                "weights": means,
+                "level": explanation.level,
+                "posterior": explanation.posterior,
+                "snapshot_id": explanation.snapshot_id,
+                "retriever": retriever,
+            }
+        )
+    else:
+        bodies = _placeholders(means) if queries is None else _read(queries)
+        options: dict[str, Any] = {"learnt_with": learnt_with}
+        options |= {} if method is None else {"method": method}
+        options |= {"single_shard": True} if single_shard else {}
+        show_json(_exported(format, means, bodies, options))
+
+
+def _check(format_name: str, *, single_shard: bool) -> None:
+    if format_name not in FORMATS:
+        hint = did_you_mean(format_name, FORMATS)
+        msg = f"--format: expected one of {', '.join(FORMATS)}, got {format_name!r}.{hint}"
+        raise InvalidInputError(msg)
+    if single_shard and format_name != "qdrant":
+        msg = f"--single-shard: only for --format qdrant, got --format {format_name}"
+        raise InvalidInputError(msg)
+
+
+def _segment(texts: list[str] | None) -> str | dict[str, str] | None:
+    """Return one value as it is, FIELD=VALUE as a mapping."""
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return texts[0]
+    pairs = [text.partition("=") for text in texts]
+    if not all(separator for _, separator, _ in pairs):
+        msg = f"--segment: expected FIELD=VALUE for each of several fields, got {texts!r}"
+        raise InvalidInputError(msg)
+    return {name: value for name, _, value in pairs}
+
+
+def _exported(
+    search_engine: str,
+    means: Mapping[str, float],
+    queries: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    from ...bandit import exports
+
+    export = getattr(exports, f"to_{search_engine}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", exports.CarryOverWarning)
+        body: dict[str, Any] = export(means, queries, **options)
+    if caught:
+        say("warning: " + "; ".join(str(each.message) for each in caught))
+    return body
+
+
+def _placeholders(channels: Iterable[str]) -> dict[str, dict[str, str]]:
+    return {uri: {"<query>": f"query of {uri}"} for uri in channels}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = plain_json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"--queries: {path} cannot be read: {error}"
+        raise UnreadableSourceError(msg) from error
+    except ValueError as error:
+        msg = f"--queries: {path} is not JSON: {error}"
+        raise InvalidInputError(msg) from error
+    if not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
+        msg = f"--queries: expected an object with an object for every feature_uri in {path}"
+        raise InvalidInputError(msg)
+    return value

@@ -1,0 +1,1 @@
+"""`rankloom import`: interactions that other systems recorded, into a log or a file."""

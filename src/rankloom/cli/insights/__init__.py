@@ -1,0 +1,1 @@
+"""`rankloom insights` and `rankloom report`: a log read by people."""

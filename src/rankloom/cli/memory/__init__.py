@@ -1,0 +1,1 @@
+"""The commands of a memory of queries."""

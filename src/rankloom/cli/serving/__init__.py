@@ -1,0 +1,1 @@
+"""The commands around the HTTP service: serve and token."""
