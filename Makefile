@@ -1,23 +1,23 @@
-# Two commands for newcomers, `make demo` and `make test`. They need Python 3.11+, pip and make,
-# and write to $(VENV) and demo-output/ only. PYTHON=... picks the interpreter, VENV=... the folder.
+# `make demo` and `make test` need Python 3.11+, pip and make, and write to $(VENV) and demo-output/
+# only. PYTHON=... picks the interpreter, VENV=... the folder.
 
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-# setuptools warns of every editable install that folders of the working directory might win.
+# setuptools warns that folders of the working directory may hide an editable install.
 INSTALL = PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --quiet --constraint constraints.txt
 
-# Names are tried by running them: version managers leave shims on the path that only fail.
+# Each name is tried by running it: shims of version managers are on the path and may fail.
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
 
 .PHONY: help demo test test-slow check clean
 
 help:
-	@echo "make demo       simulate interactions, measure their bias, train and judge a ranker"
-	@echo "make test       every test that is not slow (ARGS='-k name' picks some)"
+	@echo "make demo       simulate interactions, measure their bias, train rankers, learn weights"
+	@echo "make test       the tests that are not slow (ARGS='-k name' picks some)"
 	@echo "make test-slow  the slow tests"
-	@echo "make check      lint, format and types"
+	@echo "make check      lint, format, import layers and types"
 	@echo "make clean      remove $(VENV) and demo-output"
 
 demo: $(VENV)/.installed-run
@@ -27,11 +27,12 @@ test: $(VENV)/.installed-test
 	$(BIN)/pytest -q -m "not slow" -n auto --dist loadfile --doctest-modules tests --pyargs rankloom $(ARGS)
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/pytest -q -m slow tests $(ARGS)
+	$(BIN)/pytest -q -m slow -n auto --dist loadfile tests $(ARGS)
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
 
@@ -39,7 +40,7 @@ clean:
 	rm -rf $(VENV) demo-output
 
 $(VENV)/.installed-run: $(VENV)/.created
-	@$(INSTALL) --editable .
+	@$(INSTALL) --editable '.[report]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.created
@@ -50,8 +51,8 @@ $(VENV)/.installed-check: $(VENV)/.installed-test
 	@$(INSTALL) --group check
 	@touch $@
 
-# A venv that works is kept. Debian splits ensurepip off: there the outer pip installs the inner one.
-# pip 25.1 is the first that knows --group.
+# A venv that works is used again. Debian packages ensurepip apart: there the outer pip installs pip.
+# pip 25.1 is the first with --group.
 $(VENV)/.created: pyproject.toml constraints.txt
 	@set -e; python=; \
 	if ! $(BIN)/python -c '$(MODERN)' 2>/dev/null; then \

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import sys
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
 
 def expected_files(root: Path) -> set[str]:
     """Return the wheel's files outside its metadata, read from the tree."""
-    config = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    mapping = config["tool"]["setuptools"]["package-dir"]
+    package = root / "src" / "rankloom"
+    links = ("datasets", "ltr", "bandit", "retrieval", "insights")
+    folders = [package, *(package / link for link in links)]
     modules = {
-        f"{package.replace('.', '/')}/{file.name}"
-        for package, folder in mapping.items()
-        for file in (root / folder).glob("*.py")
+        str(file.relative_to(root / "src"))
+        for folder in folders
+        for pattern in ("*.py", "*.pyi", "templates/*")
+        for file in folder.rglob(pattern)
     }
     return modules | {"rankloom/py.typed"}
 

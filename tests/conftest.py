@@ -1,8 +1,28 @@
-"""Hypothesis judges what is generated, not how fast: a machine may be busy."""
+"""Hypothesis judges what is generated, not how fast: a machine may be busy.
+
+Profile ``fast``: at most 25 examples a test. Profile ``ci``, where the variable CI is set: as many
+as the test says, 100 by default. Both generate the same examples in every run, so that a change is
+judged by what it changed. Profile ``explore``, by RANKLOOM_TEST_EXPLORE=N: N random examples a test.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("patient")
+MAX_FAST_EXAMPLES = 25
+EXPLORED = int(os.environ.get("RANKLOOM_TEST_EXPLORE", "0"))
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+SAME = {**PATIENT, "derandomize": True, "database": None}
+settings.register_profile("ci", **SAME)
+settings.register_profile("fast", **SAME, max_examples=MAX_FAST_EXAMPLES)
+settings.register_profile("explore", **PATIENT, max_examples=EXPLORED or 100)
+PROFILE = "explore" if EXPLORED else "ci" if os.environ.get("CI") else "fast"
+settings.load_profile(PROFILE)
+
+
+def pytest_itemcollected(item):
+    """Let the profile's number of examples also hold for the tests that state their own."""
+    own = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
+    if own and PROFILE != "ci":
+        examples = EXPLORED or min(own.max_examples, MAX_FAST_EXAMPLES)
+        item.obj._hypothesis_internal_use_settings = settings(own, max_examples=examples)

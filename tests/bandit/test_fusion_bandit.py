@@ -1,16 +1,25 @@
-"""The face of learned fusion: what goes in moves the weights, and nothing else does."""
+"""The entry point of learned fusion: what goes in moves the weights, and nothing else does."""
 
+import copy
 import datetime as dt
 import logging
 import math
+import pickle
 import random
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 
-from rankloom.bandit import Evidence, FusionBandit
-from rankloom.errors import InvalidInputError, NoExposuresError, StateMismatchError
+from rankloom.bandit import Evidence, FusionBandit, FusionWeights, open_store
+from rankloom.errors import (
+    InvalidInputError,
+    NoExposuresError,
+    NotPicklableError,
+    StateMismatchError,
+)
 
 ARMS = ["text", "image", "audio"]
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
@@ -66,10 +75,50 @@ def test_the_channel_shown_higher_gets_no_credit_for_its_place():
     assert found["image"].success_rate > 2 * found["text"].success_rate
 
 
-@pytest.mark.parametrize("ask", ["sample", "mean", "snapshot", "explain"])
-def test_without_any_row_there_are_no_weights(ask):
-    with pytest.raises(NoExposuresError, match="Log impressions"):
-        getattr(FusionBandit(ARMS), ask)()
+@pytest.mark.parametrize("posterior", ["auto", "beta", "linear"])
+def test_without_any_evidence_weights_are_sampled_from_the_prior(posterior):
+    """Equal in the mean, for users and sessions too, and different from one request to another."""
+    bandit = FusionBandit(ARMS, posterior=posterior, segment_by=["country"], shadow_mode=False)
+    weights = bandit.snapshot()
+    equal = pytest.approx(dict.fromkeys(ARMS, 1 / 3))
+    for given in (bandit, weights):
+        assert given.mean(segment="de") == equal
+        served = [given.sample(session_id=f"s{n}") for n in range(2_000)]
+        assert {each.policy for each in served} == {"prior"}
+        assert {each.snapshot_id for each in served} == {weights.snapshot_id}
+        assert served[0] != served[1]
+        means = np.mean([list(each.values()) for each in served], axis=0)
+        assert means == pytest.approx(1 / 3, abs=0.03)
+    assert bandit.mean(user_id="u", session_id="s") == equal
+    explanation = bandit.explain()
+    assert (explanation.level, explanation.policy) == ("global", "prior")
+    assert [arm.exposures for arm in explanation.arms] == [0.0, 0.0, 0.0]
+    assert "sampled from the prior" in str(explanation)
+    assert weights.evidence_until is None
+    assert "no evidence" in repr(weights)
+
+
+@pytest.mark.parametrize("ways", [["observe"], ["update"], ["update", "observe"]])
+def test_the_first_exposure_ends_the_prior(ways):
+    bandit = FusionBandit(ARMS)
+    assert bandit.sample().policy == "prior"
+    for number, way in enumerate(ways):
+        first = row(number)
+        getattr(bandit, way)([first] if way == "update" else first)
+        assert bandit.sample().policy == "learned"
+    assert bandit.explain().policy == "learned"
+    assert bandit.snapshot().evidence_until == NOW
+
+
+def test_rows_that_claim_no_exposure_and_no_reward_leave_the_prior():
+    """An impression of another channel, or of none, does not keep a bandit from starting."""
+    bandit = FusionBandit(ARMS)
+    bandit.update([row(0, "video"), row(1, None), row(2, types=["query_refinement"])])
+    assert bandit.evidence.summary.open_units == 2
+    assert bandit.sample().policy == "prior"
+    bandit.update([row(1, None, ["click"])])
+    with pytest.raises(NoExposuresError, match="none was shown by a channel"):
+        bandit.sample()
 
 
 @pytest.mark.parametrize("ask", ["sample", "mean", "snapshot", "explain"])
@@ -93,12 +142,14 @@ def test_clicks_before_their_impressions_count_once_these_arrive():
     assert bandit.mean()["text"] > bandit.mean()["image"]
 
 
-def test_rows_of_another_retriever_are_counted_logged_and_named_in_the_error(caplog):
+def test_rows_of_another_retriever_are_counted_logged_and_no_evidence(caplog):
     bandit = FusionBandit(ARMS)
     with caplog.at_level(logging.WARNING, "rankloom"):
         report = bandit.update([row(i, retriever_id="other") for i in range(7)])
     assert report.other_retriever == 7
     assert "of 7 rows: 7 other_retriever" in caplog.text
+    assert bandit.sample().policy == "prior"
+    bandit.update([row("click", types=["click"])])
     with pytest.raises(NoExposuresError, match="7 other_retriever"):
         bandit.mean()
     every = FusionBandit(ARMS, retriever_id=None)
@@ -154,7 +205,7 @@ def test_auto_turns_linear_with_the_first_scores_as_fused():
 
 
 def test_scores_alone_are_exposures_for_the_linear_posterior():
-    """Documents that no channel claims still say what channels' scores are worth."""
+    """Documents that name no channel say what channels' scores are worth."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(400):
@@ -245,7 +296,7 @@ def test_draws_are_the_posteriors_own():
     assert beta(a[0], b[0]).mean() == pytest.approx(level.beta.mean[0])
 
 
-def test_the_same_dice_for_the_same_session_in_every_process_and_others_for_others():
+def test_the_same_noise_for_the_same_session_in_every_process_and_other_noise_for_others():
     one, other = learnt(random_state=7), learnt(random_state=7)
     assert one.sample(session_id="s") == other.sample(session_id="s")
     assert one.sample(session_id="s", user_id="u") == one.sample(session_id="s")
@@ -255,12 +306,12 @@ def test_the_same_dice_for_the_same_session_in_every_process_and_others_for_othe
     assert one.sample(session_id="s") != learnt(salt="new").sample(session_id="s")
 
 
-def test_requests_that_name_nobody_get_a_draw_each_and_a_seed_repeats_them():
+def test_requests_without_an_id_get_noise_each_and_a_seed_repeats_it():
     one, other = learnt(random_state=7), learnt(random_state=7)
     drawn = [one.sample() for _ in range(20)]
     assert len({served["text"] for served in drawn}) > 1
     assert [other.sample() for _ in range(20)] == drawn
-    assert len({served.noise_of for served in drawn}) == 20
+    assert len({served.randomised_by for served in drawn}) == 20
 
 
 def test_users_move_away_from_all_as_far_as_their_own_evidence_says():
@@ -297,20 +348,20 @@ def test_a_segment_of_another_shape_is_refused(segment_by, segment, match):
         learnt(segment_by=segment_by).sample(segment=segment)
 
 
-def test_a_user_who_resets_opts_out_or_is_deleted_sees_what_everybody_sees():
+def test_a_user_who_resets_opts_out_or_is_deleted_gets_what_everybody_gets():
     rows = log({"text": 0.5, "image": 0.3}) + log({"text": 0.0, "image": 0.9}, user_id="u")
-    for wish in ("reset_user", "opt_out", "delete_user"):
+    for reset in ("reset_user", "opt_out", "delete_user"):
         bandit = FusionBandit(["text", "image"])
         bandit.update(rows)
         everybody = bandit.mean()
         assert bandit.mean(user_id="u") != everybody
-        getattr(bandit, wish)("u", at=NOW + DAY)
+        getattr(bandit, reset)("u", at=NOW + DAY)
         assert bandit.mean(user_id="u") == bandit.mean()
         assert bandit.sample(user_id="u") == bandit.snapshot().sample(user_id="u")
         assert bandit.mean() == pytest.approx(everybody, rel=1e-2)
         later = log({"text": 0.0, "image": 0.9}, at=NOW + 3 * DAY, user_id="u")
         bandit.update(later)
-        level = "global" if wish == "opt_out" else "user"
+        level = "global" if reset == "opt_out" else "user"
         assert bandit.explain(user_id="u").level == level
     bandit = FusionBandit(["text", "image"])
     bandit.update(rows)
@@ -428,3 +479,75 @@ def test_evidence_is_open_to_everything_else():
     bandit = learnt()
     assert isinstance(bandit.evidence, Evidence)
     assert repr(bandit) == "FusionBandit(default/default, 3 channels, 600 units)"
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy, copy.copy])
+def test_what_cannot_be_pickled_says_how_to_save_it(copied, tmp_path):
+    bandit = learnt()
+    with pytest.raises(NotPicklableError, match=r"evidence\.save.*snapshot\(\)\.save.*open\(url"):
+        copied(bandit)
+    with open_store(f"sqlite:///{tmp_path}/fusion.db") as store:
+        with pytest.raises(TypeError, match="call open_store"):
+            copied(store)
+        with (
+            FusionWeights.watch(store, ARMS, every=600) as watched,
+            pytest.raises(NotPicklableError, match=r"FusionWeights\.watch in every process"),
+        ):
+            copied(watched)
+
+
+def through_pickle(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, through_pickle])
+def test_evidence_snapshots_and_answers_are_copied_whole(copied):
+    bandit = learnt()
+    bandit.update([row("both", "text"), row("both", "image")])
+    evidence = copied(bandit.evidence)
+    np.testing.assert_array_equal(evidence.sums().N, bandit.evidence.sums().N)
+    evidence.update(log({"text": 0.5}))
+    assert copied(bandit.snapshot()).mean() == bandit.snapshot().mean()
+    assert copied(bandit.sample(user_id="u")) == bandit.sample(user_id="u")
+    snapshot = bandit.snapshot()
+    snapshot.sample()
+    twin = copied(snapshot)
+    assert [twin.sample(), twin.sample()] == [snapshot.sample(), snapshot.sample()]
+
+
+def test_a_pickled_state_means_the_same_in_another_process():
+    """There the codes of several channels are others."""
+    bandit = learnt()
+    bandit.update([row("both", "text"), row("both", "audio")])
+    code = (
+        "import pickle, sys; from rankloom.bandit.units.channel_sets import code_of\n"
+        "code_of([0, 1]); code_of([1, 2])\n"
+        "print(pickle.load(sys.stdin.buffer).sums().N.tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(bandit.evidence),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert done.stdout.decode().strip() == str(bandit.evidence.sums().N.tolist())
+
+
+def test_a_session_credits_every_channel_that_found_its_documents(tmp_path):
+    """In memory, in a store and for the user, as in the sums of everything."""
+    with open_store(f"sqlite:///{tmp_path}/fusion.db", retriever_id="r") as store:
+        bandit = FusionBandit(ARMS, retriever_id="r", store=store)
+        for arm, types in (
+            ("text", ["impression"]),
+            ("audio", ["impression"]),
+            ("text", ["click"]),
+        ):
+            shown = row("live", arm, types, session_id="s", user_id="u")
+            bandit.observe({**shown, "timestamp": None}, now=NOW)
+        expected = [[1.0, 0.0, 1.0], [1 / 3, 0.0, 1 / 3]]
+        sums = bandit.evidence.session_sums("s", now=NOW)
+        of_user = bandit.evidence.sums([("user", "u")])
+        stored = store.personal_sums("u", "s", arms=ARMS, now=NOW).session
+        later = store.personal_sums("u", None, arms=ARMS, now=NOW).user
+        for N, S in (sums.N, sums.S), (of_user.N[0], of_user.S[0]), stored[:2], later[:2]:
+            np.testing.assert_allclose([N, S], expected)

@@ -41,7 +41,7 @@ def learnt(**options):
 
 
 def shares(bandit):
-    found = [bandit._policy.of(f"user:u{i}") for i in range(USERS)]
+    found = [bandit.server.split.of(f"user:u{i}") for i in range(USERS)]
     names = [each.policy for each in found]
     for each in set(found):
         # What is logged as the propensity is how often it happens.
@@ -53,7 +53,7 @@ def shares(bandit):
 def test_shares_are_near_the_percentages_and_the_propensities_true():
     bandit = learnt(rollout_pct=40, control_pct=10, explore_pct=20)
     assert set(shares(bandit)) == {"production", "control", "explore", "learned"}
-    assert sum(learnt()._policy.of(f"user:u{i}").policy == "learned" for i in range(99)) == 99
+    assert sum(learnt().server.split.of(f"user:u{i}").policy == "learned" for i in range(99)) == 99
     assert set(shares(learnt(rollout_pct=0))) == {"production"}
     assert set(shares(learnt(control_pct=100))) == {"control"}
     assert set(shares(learnt(control_pct=50, explore_pct=50))) == {"control", "explore"}
@@ -67,8 +67,8 @@ def test_a_user_keeps_the_policy_over_sessions_executions_and_processes():
         assert first.policy == second.policy
 
 
-def test_raising_the_roll_out_takes_nobody_out():
-    policies = [learnt(rollout_pct=pct)._policy for pct in (5, 20, 60)]
+def test_raising_the_roll_out_takes_no_user_out():
+    policies = [learnt(rollout_pct=pct).server.split for pct in (5, 20, 60)]
     taking_part = [
         {i for i in range(2_000) if policy.of(f"user:u{i}").policy == "learned"}
         for policy in policies
@@ -78,11 +78,14 @@ def test_raising_the_roll_out_takes_nobody_out():
 
 def test_two_retrievers_do_not_choose_the_same_users():
     one, other = learnt(control_pct=50), learnt(control_pct=50, namespace="other")
-    same = sum(one._policy.of(f"user:u{i}") == other._policy.of(f"user:u{i}") for i in range(2_000))
+    same = sum(
+        one.server.split.of(f"user:u{i}") == other.server.split.of(f"user:u{i}")
+        for i in range(2_000)
+    )
     assert same / 2_000 == pytest.approx(0.5, abs=0.05)
 
 
-def test_who_chooses_is_the_user_else_the_session_else_the_execution():
+def test_the_policy_is_chosen_by_the_user_else_the_session_else_the_execution():
     bandit = learnt(rollout_pct=50)
 
     def policies(**fixed):
@@ -139,6 +142,10 @@ def test_shadow_mode_serves_production_and_reports_what_would_have_been():
 
 def test_shadow_mode_starts_before_anything_is_learnt():
     bandit = FusionBandit(ARMS, shadow_mode=True)
+    served = bandit.sample(session_id="s")
+    assert (served, served.policy) == (EQUAL, "shadow")
+    assert served.shadow == FusionBandit(ARMS).sample(session_id="s")
+    bandit.update([row("click", "text", ["click"])])
     served = bandit.sample()
     assert (served, served.shadow, served.snapshot_id) == (EQUAL, None, None)
     with pytest.raises(NoExposuresError):

@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from rankloom.bandit import FusionBandit
-from rankloom.errors import NoExposuresError, StateMismatchError, StoreError
+from rankloom.errors import StateMismatchError, StoreError
 
 ARMS = ["text", "image"]
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
+LATER = (NOW + dt.timedelta(days=2)).isoformat()
 
 
 def row(n, arm, types=("impression",), **fields):
@@ -46,12 +47,11 @@ def test_what_one_process_learns_the_other_serves_after_a_refresh(open_bandit):
     writer, reader = open_bandit(), open_bandit()
     assert writer.update(rows()).units_opened == 200
     assert writer.mean() == pytest.approx(alone.mean(), rel=1e-9)
-    with pytest.raises(NoExposuresError):
-        reader.mean()
+    assert reader.mean() == {"text": 0.5, "image": 0.5}
     reader.refresh()
     assert reader.mean() == writer.mean()
     assert open_bandit().mean() == writer.mean()
-    assert open_bandit(namespace="another").evidence.account.open_units == 0
+    assert open_bandit(namespace="another").evidence.summary.open_units == 0
 
 
 def test_both_write_in_any_mix_with_resends_and_end_in_one_state(open_bandit):
@@ -81,7 +81,7 @@ def test_live_events_without_an_execution_join_the_one_of_their_session_and_quer
     report = bandit.observe(clicked, now=later)
     assert (report.units_opened, report.units_without_exposure) == (0, 0)
     again = open_bandit()
-    assert again.evidence.account.open_units == 1
+    assert again.evidence.summary.open_units == 1
     assert again.evidence.sums().S[0, 0] > 0
 
 
@@ -89,17 +89,17 @@ def test_a_session_moves_wherever_it_is_served(open_bandit):
     one = open_bandit()
     one.update(rows())
     one.observe(row("live", "image", ["impression", "purchase"], session_id="s"), now=NOW)
-    asked = {"session_id": "s", "now": NOW}
+    request = {"session_id": "s", "now": NOW}
     other = open_bandit()
-    assert other.mean(**asked)["image"] > other.mean()["image"]
+    assert other.mean(**request)["image"] > other.mean()["image"]
     one.observe(row("more", "image", ["impression", "purchase"], session_id="s"), now=NOW)
     other.refresh()
     one.refresh()
-    assert other.explain(**asked).session_units == 2
-    assert other.mean(**asked) == pytest.approx(one.mean(**asked), rel=1e-9)
+    assert other.explain(**request).session_units == 2
+    assert other.mean(**request) == pytest.approx(one.mean(**request), rel=1e-9)
 
 
-def test_wishes_and_deletions_reach_every_process(open_bandit):
+def test_resets_and_deletions_reach_every_process(open_bandit):
     one, other = open_bandit(), open_bandit()
     one.opt_out("early", at=NOW)
     one.update(rows() + rows("image", 60, user_id="u"))
@@ -119,7 +119,7 @@ def test_compaction_and_shards_reach_the_store(open_bandit):
     one.update(rows())
     before = one.mean()
     assert one.compact(NOW + dt.timedelta(days=1)) == 200
-    assert one.evidence.account.open_units == 0
+    assert one.evidence.summary.open_units == 0
     assert one.mean() == pytest.approx(before, rel=1e-9)
     shard = FusionBandit(ARMS)
     shard.update([{**each, "execution_id": "x" + each["execution_id"]} for each in rows("image")])
@@ -127,7 +127,7 @@ def test_compaction_and_shards_reach_the_store(open_bandit):
     one.merge(shard)
     one.merge(shard)
     other = open_bandit()
-    assert other.evidence.account.closed_units == 400
+    assert other.evidence.summary.closed_units == 400
     assert other.mean() == pytest.approx(one.mean(), rel=1e-9)
 
 
@@ -144,6 +144,21 @@ def test_channels_are_those_that_each_process_declares(open_bandit):
     assert list(wider.mean()) == ARMS
 
 
+def test_a_limit_of_users_holds_for_a_store_that_exists_already(open_bandit):
+    """Given, it is that of the store from then on, and at once; not given, the store's stays."""
+    first = open_bandit()
+    first.update([row(n, "text", user_id=f"u{n}") for n in range(20)])
+    first.compact(NOW + dt.timedelta(days=1))
+    assert first.evidence.summary.users == 20
+    assert open_bandit(max_users=5).evidence.summary.users == 5
+    again = open_bandit()
+    again.update([{**row(n, "text", user_id=f"v{n}"), "timestamp": LATER} for n in range(9)])
+    again.compact(NOW + dt.timedelta(days=3))
+    for bandit in (again, open_bandit()):
+        assert bandit.evidence.max_users == 5
+        assert bandit.evidence.summary.users == 5
+
+
 def test_a_state_of_another_half_life_is_refused(open_bandit):
     open_bandit().update(rows())
     with pytest.raises(StateMismatchError, match="half_life"):
@@ -156,7 +171,7 @@ def test_where_the_store_is_away_nothing_is_learnt_and_weights_stay(tmp_path):
     bandit = FusionBandit.open(url, ARMS, timeout=0.1)
     bandit.update(rows())
     weights = bandit.mean()
-    bandit._store.close()
+    bandit.learner.store.close()
     shutil.move(tmp_path / "folder", tmp_path / "away")
     with pytest.raises(StoreError):
         bandit.update(rows("image"))

@@ -1,9 +1,9 @@
-"""Training pairs of a made-up world whose relevance and examination are known."""
+"""Training pairs of a simulated world whose relevance and examination are known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,3 +89,22 @@ def make_pairs() -> MakePairs:
 def pairs() -> TrainingPairs:
     """Pairs that no test may change."""
     return build()
+
+
+@pytest.fixture(scope="session")
+def personal(make_pairs: MakePairs) -> Callable[..., tuple[TrainingPairs, np.ndarray]]:
+    """Pairs whose last feature, the user's interest, matters as the document does; P(relevant)."""
+
+    def personal(n_executions: int, seed: int) -> tuple[TrainingPairs, np.ndarray]:
+        log = make_pairs(n_executions, random_state=seed)
+        generator = np.random.default_rng(seed)
+        interest = generator.normal(size=len(log)).astype(np.float32)
+        value = np.nan_to_num(log.X[:, 0]) + 0.7 * np.nan_to_num(log.X[:, 1])
+        wanted = 1 / (1 + np.exp(-(value + 1.5 * interest - 1)))
+        clicked = generator.random(len(log)) < wanted / (log.position + 1)
+        X = np.ascontiguousarray(np.column_stack([log.X, interest]))
+        names = (*log.feature_names, "interest")
+        y = clicked.astype(np.float32)
+        return replace(log, X=X, y=y, clicked=clicked, feature_names=names), wanted
+
+    return personal

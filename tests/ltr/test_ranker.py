@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from dataclasses import replace
+from functools import cache
 
 import lightgbm
 import numpy as np
@@ -14,22 +15,27 @@ from sklearn.base import clone
 from rankloom.datasets import PositionBias
 from rankloom.errors import InvalidInputError, NoExposuresError, NotIdentifiableError
 from rankloom.ltr import Ranker, ndcg
-from rankloom.ltr._training import neutral_names, session_data
+from rankloom.ltr.boosting.dataset import neutral_names
+from rankloom.ltr.debias.training_rows import session_data
 
 CURVE = 1 / np.arange(1.0, 11.0)
 FAST = {"n_jobs": 1, "n_estimators": 25, "min_data_in_leaf": 20}
-MODES = {
-    "none": {},
-    "position": {},
-    "ips": {"examination": CURVE},
-    "click_model": {},
-    "auto": {},
-}
+MODES = ("none", "position", "ips", "pairwise", "click_model", "auto")
 every_mode = pytest.mark.parametrize("debias", MODES)
+
+# Modes that train several models: their long tests are among the slow ones.
+every_mode_long = pytest.mark.parametrize(
+    "debias",
+    [
+        pytest.param(mode, marks=pytest.mark.slow) if mode in {"auto", "click_model"} else mode
+        for mode in MODES
+    ],
+)
 
 
 def fast(debias="none", **options):
-    return Ranker(debias, **{**FAST, **MODES.get(debias, {}), **options})
+    """A ranker that is given the curve: estimating it takes longer than all the rest."""
+    return Ranker(debias, **{**FAST, "examination": CURVE, **options})
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +43,14 @@ def ranker(pairs):
     return fast().fit(pairs)
 
 
+@pytest.fixture(scope="module")
+def fitted(pairs):
+    """A function that returns the ranker of a mode, fitted once on the pairs."""
+    return cache(lambda debias: fast(debias).fit(pairs))
+
+
 def train_with_lightgbm(pairs, **fields):
-    """LightGBM itself on the arrays, with the parameters that `FAST` stands for."""
+    """LightGBM itself on the arrays, with the parameters of `FAST`."""
     params = {
         "objective": "lambdarank",
         "num_leaves": 15,
@@ -61,16 +73,16 @@ def train_with_lightgbm(pairs, **fields):
     return lightgbm.train(params, dataset, 25)
 
 
-def kept(pairs):
+def trained_rows(pairs):
     return pairs.take(np.add.reduceat(pairs.y, pairs.offsets[:-1]) > 0)
 
 
-# The three ways of meeting position bias
+# Ways to correct position bias
 
 
 def test_position_is_lightgbms_own_bit_for_bit(pairs):
     ranker = fast("position").fit(pairs)
-    arrays = kept(pairs)
+    arrays = trained_rows(pairs)
     booster = train_with_lightgbm(arrays, position=arrays.position)
     assert ranker.booster_.model_to_string() == booster.model_to_string()
     expected = booster.predict(pairs.X, num_threads=1).astype(np.float32)
@@ -79,20 +91,30 @@ def test_position_is_lightgbms_own_bit_for_bit(pairs):
 
 
 def test_none_is_lightgbms_lambdarank_bit_for_bit(ranker, pairs):
-    booster = train_with_lightgbm(kept(pairs))
+    booster = train_with_lightgbm(trained_rows(pairs))
     assert ranker.booster_.model_to_string() == booster.model_to_string()
 
 
-def test_recency_weights_go_to_lightgbm(pairs):
+def test_recency_weights_go_to_lightgbm_with_mean_one(pairs):
     weight = np.where(pairs.execution_index < 100, 0.25, 1).astype(np.float32)
     weighted = replace(pairs, weight=weight)
-    arrays = kept(weighted)
+    arrays = trained_rows(replace(pairs, weight=weight / np.float32(0.75)))
     booster = train_with_lightgbm(arrays, weight=arrays.weight)
     assert fast().fit(weighted).booster_.model_to_string() == booster.model_to_string()
 
 
+@every_mode_long
+def test_only_the_ratios_of_recency_weights_count(pairs, debias):
+    weight = np.where(pairs.execution_index < 100, 0.25, 1).astype(np.float32)
+    one = fast(debias).fit(replace(pairs, weight=weight))
+    for factor in (2.0**-60, 2.0**20):
+        other = fast(debias).fit(replace(pairs, weight=weight * np.float32(factor)))
+        np.testing.assert_array_equal(other.predict(pairs.X), one.predict(pairs.X))
+    assert np.ptp(one.predict(pairs.X)) > 0
+
+
 def test_arrays_reach_lightgbm_without_a_copy_where_nothing_is_left_out(pairs):
-    whole = kept(pairs)
+    whole = trained_rows(pairs)
     data = session_data(whole, position=True)
     assert data.X is whole.X
     assert data.y is whole.y
@@ -100,7 +122,8 @@ def test_arrays_reach_lightgbm_without_a_copy_where_nothing_is_left_out(pairs):
     assert data.left_out == {}
 
 
-def test_executions_without_a_pair_are_left_out_and_counted(make_pairs):
+@pytest.mark.parametrize("debias", ["none", "pairwise"])
+def test_executions_without_a_pair_are_left_out_and_counted(make_pairs, debias):
     pairs = make_pairs(100)
     y = pairs.y.copy().reshape(100, 10)
     y[:, 0], y[:, 1] = 1, 0
@@ -108,16 +131,18 @@ def test_executions_without_a_pair_are_left_out_and_counted(make_pairs):
     y[10:12] = 1
     y[11, 3] = 2
     changed = replace(pairs, y=y.ravel(), clicked=y.ravel() > 0)
-    ranker = fast().fit(changed)
+    ranker = fast(debias).fit(changed)
     assert ranker.executions_left_out_ == {"no positive grade": 7, "equal grades throughout": 4}
     assert ranker.training_report_["lists_trained"] == 89
     rest = changed.take(np.r_[11:100])
-    assert fast().fit(rest).executions_left_out_ == {}
-    np.testing.assert_array_equal(fast().fit(rest).predict(pairs), ranker.predict(pairs))
+    again = fast(debias).fit(rest)
+    assert again.executions_left_out_ == {}
+    np.testing.assert_array_equal(again.predict(pairs), ranker.predict(pairs))
 
 
-def test_ips_removes_the_bias_that_clicks_teach(make_pairs):
-    """Production puts documents at positions by a feature that has nothing to do with relevance."""
+@pytest.mark.parametrize("debias", ["ips", "click_model"])
+def test_the_position_bias_of_clicks_is_removed(make_pairs, debias):
+    """A feature that decides the position, but not the relevance, counts less."""
     log = make_pairs(3000, shuffled=True)
     shown_late = log.position.astype(np.float32)[:, None] + np.float32(0.01)
     misleading = replace(
@@ -125,22 +150,24 @@ def test_ips_removes_the_bias_that_clicks_teach(make_pairs):
         X=np.ascontiguousarray(np.hstack([log.X, shown_late])),
         feature_names=(*log.feature_names, "prominence"),
     )
-    importances = {
-        debias: fast(debias).fit(misleading).feature_importances() for debias in ("none", "ips")
-    }
-    share = {
-        debias: found["prominence"] / sum(found.values()) for debias, found in importances.items()
-    }
-    assert share["ips"] < 0.5 * share["none"]
+    share = {}
+    for mode in ("none", debias):
+        examination = CURVE if mode == "ips" else None
+        importances = fast(mode, examination=examination).fit(misleading).feature_importances()
+        share[mode] = importances["prominence"] / sum(importances.values())
+    assert share[debias] < 0.5 * share["none"]
 
 
-@pytest.mark.parametrize("debias", ["position", "ips"])
-def test_debiased_rankers_order_unseen_documents_by_relevance(make_pairs, debias):
-    ranker = fast(debias, n_estimators=60).fit(make_pairs(3000))
+@pytest.mark.parametrize(
+    ("debias", "share"), [("position", 0.7), ("ips", 0.7), ("pairwise", 0.7), ("click_model", 0.8)]
+)
+def test_debiased_rankers_order_unseen_documents_by_relevance(make_pairs, debias, share):
+    examination = CURVE if debias == "ips" else None
+    ranker = fast(debias, n_estimators=60, examination=examination).fit(make_pairs(3000))
     judged = make_pairs(200, judged=True, random_state=5, shuffled=True)
     found = np.nanmean(ndcg(judged.y, ranker.predict(judged), judged.group))
     noise = np.nanmean(ndcg(judged.y, np.zeros(len(judged)), judged.group))
-    assert found > noise + 0.7 * (1 - noise)
+    assert found > noise + share * (1 - noise)
 
 
 def test_ips_finds_its_examination_in_the_order_given_pairs_log(make_pairs):
@@ -164,7 +191,7 @@ def test_ips_refuses_where_positions_never_varied(make_pairs):
         fast("ips", examination=None).fit(pairs.take(np.repeat(first, 20)))
 
 
-@pytest.mark.parametrize("debias", ["position", "ips"])
+@pytest.mark.parametrize("debias", ["position", "ips", "pairwise", "click_model"])
 def test_judged_lists_have_no_position_to_debias_by(make_pairs, debias):
     with pytest.raises(InvalidInputError, match="needs the position of every document"):
         fast(debias).fit(make_pairs(judged=True))
@@ -179,9 +206,12 @@ def test_judged_lists_train_without_debiasing_on_all_grades(make_pairs):
 
 
 @every_mode
-def test_fit_leaves_the_pairs_as_they_are(make_pairs, debias):
+def test_the_same_seed_gives_the_same_model_and_the_pairs_stay_as_they_are(
+    fitted, make_pairs, debias
+):
     pairs, untouched = make_pairs(), make_pairs()
-    fast(debias).fit(pairs)
+    again = fast(debias).fit(pairs)
+    assert again.booster_.model_to_string() == fitted(debias).booster_.model_to_string()
     for name, value in vars(untouched).items():
         found = getattr(pairs, name)
         if isinstance(value, np.ndarray):
@@ -190,16 +220,10 @@ def test_fit_leaves_the_pairs_as_they_are(make_pairs, debias):
             assert found == value
 
 
-@every_mode
-def test_the_same_seed_gives_the_same_model(pairs, debias):
-    one, two = fast(debias).fit(pairs), fast(debias).fit(pairs)
-    assert one.booster_.model_to_string() == two.booster_.model_to_string()
-
-
 @pytest.mark.slow
 @every_mode
-def test_the_number_of_threads_does_not_change_the_scores(pairs, debias):
-    one, two = fast(debias).fit(pairs), fast(debias, n_jobs=2).fit(pairs)
+def test_the_number_of_threads_does_not_change_the_scores(fitted, pairs, debias):
+    one, two = fitted(debias), fast(debias, n_jobs=2).fit(pairs)
     np.testing.assert_array_equal(one.predict(pairs), two.predict(pairs))
 
 
@@ -294,7 +318,7 @@ def test_contributions_are_exact_and_carry_the_real_names(ranker, pairs):
     assert found["(expected score)"].n_unique() == 1
 
 
-def test_contributions_of_a_stump_are_what_shapley_says(make_pairs):
+def test_contributions_of_a_stump_are_its_shapley_values(make_pairs):
     """One feature, one split: its contribution is the leaf's value less the mean over the data."""
     judged = make_pairs(judged=True, features=2)
     ranker = fast(n_estimators=1, num_leaves=2).fit(judged)
@@ -340,8 +364,8 @@ def test_it_has_scikit_learns_manners(pairs):
     assert "debias='ips'" in repr(Ranker("ips"))
 
 
-def test_fit_stores_no_parameter_of_its_own_making(pairs):
-    """What fit learns ends in an underscore; parameters stay as they were given."""
+def test_fit_adds_only_attributes_that_end_in_an_underscore(pairs):
+    """And the parameters stay as they were given."""
     ranker = fast("ips", params={"eta": 0.1})
     before = ranker.get_params()
     learnt = set(vars(ranker.fit(pairs))) - set(before)
@@ -349,12 +373,33 @@ def test_fit_stores_no_parameter_of_its_own_making(pairs):
     assert ranker.get_params() == before
 
 
-def test_lightgbm_parameters_win(pairs):
+def test_lightgbm_parameters_take_precedence(pairs):
     ranker = fast(params={"n_iter": 3, "num_leaf": 4, "reg_lambda": 5.0, "seed": 9}).fit(pairs)
     assert ranker.best_iteration_ == 3
     assert max(t["num_leaves"] for t in ranker.booster_.dump_model()["tree_info"]) == 4
     assert ranker.booster_.params["lambda_l2"] == 5.0
     assert ranker.seed_ == 9
+
+
+@every_mode_long
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"metric": "ndcg", "eval_at": "5,10"},
+        {"metrics": ["map", "auc", "l2"], "verbose": -1},
+        {"label_gain": "0,1,3"},
+        {"lambdarank_truncation_level": "5", "sigmoid": "0.5", "num_trees": "20"},
+    ],
+    ids=str,
+)
+def test_parameters_as_lightgbm_takes_them_are_taken_by_every_mode(pairs, debias, params, capfd):
+    ranker = fast(debias, params=params).fit(pairs)
+    assert np.ptp(ranker.predict(pairs.X)) > 0
+    validated = fast(debias, params=params, early_stopping_rounds=20).fit(pairs, pairs)
+    assert len(validated.validation_values_) >= 20
+    noted = [note for note in validated.notes_ if "is not computed" in note]
+    assert bool(noted) == (debias == "auto" and "metric" in " ".join(params))
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
@@ -372,6 +417,13 @@ def test_lightgbm_parameters_win(pairs):
         ({"n_jobs": 0}, "n_jobs"),
         ({"random_state": "x"}, "random_state"),
         ({"params": {"no_such": 1}}, "LightGBM has no parameter 'no_such'"),
+        *(
+            (
+                {"debias": mode, "params": {"objective": "rank_xendcg"}},
+                "'objective' cannot be given",
+            )
+            for mode in ("auto", "pairwise", "click_model")
+        ),
         ({"params": {"objective": "nonsense"}}, "LightGBM refuses to train: Unknown objective"),
     ],
 )
@@ -475,10 +527,10 @@ BAD_PAIRS = {
         for debias in MODES
         for bad in BAD_PAIRS
         # Documents of a query may differ where those of an execution do not.
-        if debias in ("none", "position") or bad != "equal grades within executions"
+        if debias in ("none", "position", "pairwise") or bad != "equal grades within executions"
     ],
 )
-def test_pairs_that_teach_nothing_are_refused_with_the_reason(pairs, debias, bad):
+def test_pairs_without_anything_to_learn_are_refused_with_the_reason(pairs, debias, bad):
     change, error, says = BAD_PAIRS[bad]
     with pytest.raises(error, match=says):
         fast(debias).fit(change(pairs))
@@ -491,7 +543,7 @@ def test_grades_up_to_thirty_are_learnt(make_pairs):
 
 
 @every_mode
-def test_a_fit_warns_nobody_and_prints_nothing(pairs, capfd, debias):
+def test_a_fit_warns_of_nothing_and_prints_nothing(pairs, capfd, debias):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ranker = fast(debias).fit(pairs, pairs)
@@ -517,3 +569,32 @@ def test_progress_is_shown_on_a_terminal_only(pairs, monkeypatch, capfd):
     monkeypatch.setenv("TERM", "xterm")
     fast(progress="auto").fit(pairs)
     assert "Growing trees" in capfd.readouterr().err
+
+
+@every_mode
+def test_a_query_of_more_than_ten_thousand_documents_is_learnt(make_pairs, debias):
+    """LightGBM refuses such lists; the executions themselves are short."""
+    shown = make_pairs(1100)
+    rows = len(shown)
+    pairs = replace(
+        shown,
+        query_code=0 * shown.query_code,
+        document_code=np.arange(rows, dtype=np.int32),
+        documents=pl.Series([f"document-{i}" for i in range(rows)]),
+    )
+    ranker = fast(debias, n_estimators=5).fit(pairs)
+    assert np.ptp(ranker.predict(pairs.X)) > 0
+    noted = any("more than 10,000 documents" in note for note in ranker.notes_)
+    assert noted == (debias in ("ips", "click_model", "auto"))
+
+
+@pytest.mark.parametrize("debias", ["none", "auto"])
+def test_a_judged_list_of_more_than_ten_thousand_documents_is_learnt(make_pairs, debias):
+    judged = make_pairs(1100, judged=True)
+    lists = {name: getattr(judged, name)[:2] for name in ("time", "execution_id", "query_code")}
+    long = replace(judged, group=np.array([10_500, 500], np.int32), **lists)
+    params = {"metric": "ndcg"}
+    ranker = fast(debias, params=params, early_stopping_rounds=25).fit(long, long)
+    assert any("documents were trained on in parts" in note for note in ranker.notes_)
+    assert any("'ndcg' is not computed" in note for note in ranker.notes_)
+    assert np.nanmean(ndcg(long.y, ranker.predict(long), long.group)) > 0.9

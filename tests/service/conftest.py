@@ -60,12 +60,12 @@ class Client:
         return self.send("DELETE", path, **options)
 
 
-def start(folder, *options, token_file=None):
+def start(folder, *options, token_file=None, program=("-m", "rankloom")):
     """Start `rankloom serve` as a process; its logs go to a file."""
     with (Path(folder) / "stderr").open("ab") as errors:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "rankloom", "serve", "--port", "0"),
+                *(sys.executable, *program, "serve", "--port", "0"),
                 *("--log", f"sqlite:///{folder}/log.db"),
                 *("--state", f"sqlite:///{folder}/fusion.db"),
                 *("--token-file", str(token_file or f"{folder}/tokens")),

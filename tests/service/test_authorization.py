@@ -144,11 +144,11 @@ def test_a_damaged_token_file_leaves_the_last_good_one(tmp_path, caplog):
     path = tmp_path / "tokens"
     token = add_token(path, "shop", "read")
     tokens = Tokens(path)
-    path.write_text("secret-that-must-not-be-told\n")
+    path.write_text("secret-that-must-not-be-shown\n")
     tokens._looked -= 10
     assert tokens.caller(token) is not None
     assert "line 1" in caplog.text
-    assert "secret-that-must-not-be-told" not in caplog.text
+    assert "secret-that-must-not-be-shown" not in caplog.text
     path.unlink()
     tokens._looked -= 10
     assert tokens.caller(token) is not None

@@ -26,14 +26,14 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
 
 class Writer:
-    """Keeps what it is sent until it is asked to tell."""
+    """Keeps what it is sent until it is asked to callback."""
 
     def __init__(self):
-        self.tells = []
+        self.callbacks = []
 
-    def send(self, rows, tell):
+    def send(self, rows, callback):
         assert rows == []
-        self.tells.append(tell)
+        self.callbacks.append(callback)
 
 
 @pytest.fixture
@@ -84,37 +84,37 @@ def test_those_of_one_commit_share_one_wake_and_each_gets_its_own_outcome(loop):
     async def main():
         tasks = await all_waiting(writer, WAITERS)
         before = loop.woken
-        # The loop's own thread stands in for the writer's: nothing is told meanwhile.
-        for number, tell in enumerate(writer.tells):
+        # The loop's own thread stands in for the writer's: nothing is answered meanwhile.
+        for number, callback in enumerate(writer.callbacks):
             if number % 2:
-                tell(None, ValueError(number))
+                callback(None, ValueError(number))
             else:
-                tell([number], None)
-        told = await asyncio.gather(*tasks, return_exceptions=True)
-        return told, loop.woken - before
+                callback([number], None)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        return answers, loop.woken - before
 
-    told, woken = loop.run_until_complete(main())
+    answers, woken = loop.run_until_complete(main())
     assert woken == 1
-    assert told[::2] == [[n] for n in range(0, WAITERS, 2)]
-    assert [error.args for error in told[1::2]] == [(n,) for n in range(1, WAITERS, 2)]
+    assert answers[::2] == [[n] for n in range(0, WAITERS, 2)]
+    assert [error.args for error in answers[1::2]] == [(n,) for n in range(1, WAITERS, 2)]
 
 
 def test_nobody_is_forgotten_while_threads_finish_at_any_time(loop):
     writer = Writer()
 
     def finish(start):
-        for number in range(start, len(writer.tells), 4):
-            writer.tells[number]([number], None)
+        for number in range(start, len(writer.callbacks), 4):
+            writer.callbacks[number]([number], None)
 
     async def main():
         tasks = await all_waiting(writer, 2_000)
         threads = [threading.Thread(target=finish, args=(start,)) for start in range(4)]
         for thread in threads:
             thread.start()
-        told = await asyncio.wait_for(asyncio.gather(*tasks), 120)
+        answers = await asyncio.wait_for(asyncio.gather(*tasks), 120)
         for thread in threads:
             thread.join()
-        return told
+        return answers
 
     assert loop.run_until_complete(main()) == [[n] for n in range(2_000)]
 
@@ -163,10 +163,10 @@ def test_a_later_loop_is_told_though_an_earlier_one_is_closed(loop):
     with pytest.raises(asyncio.CancelledError):
         earlier.run_until_complete(waiting)
     earlier.close()
-    writer.tells[0]([], None)
+    writer.callbacks[0]([], None)
 
-    def send(_, tell):
-        threading.Timer(0.05, tell, [["told"], None]).start()
+    def send(_, callback):
+        threading.Timer(0.05, callback, [["stored"], None]).start()
 
-    told = asyncio.wait_for(commits.stored(send, []), 120)
-    assert loop.run_until_complete(told) == ["told"]
+    answers = asyncio.wait_for(commits.stored(send, []), 120)
+    assert loop.run_until_complete(answers) == ["stored"]

@@ -107,8 +107,8 @@ def eventually(service, path, expected):
     """Wait until such weights are served: a posterior is renewed once a second."""
     deadline = time.monotonic() + PATIENCE
     while (found := get(service, path).json()["weights"]) != pytest.approx(expected, rel=1e-9):
-        told = f"expected {expected}, got {found}: {get(service, 'stats').json()}"
-        assert time.monotonic() < deadline, told
+        message = f"expected {expected}, got {found}: {get(service, 'stats').json()}"
+        assert time.monotonic() < deadline, message
         time.sleep(0.05)
 
 
@@ -133,11 +133,11 @@ def show(service, session, channels):
 
 def test_unknown_retrievers_are_404(client):
     for path in ("weights", "weights/u", "stats"):
-        assert get(client, path, "nobody").status_code == 404
+        assert get(client, path, "unknown").status_code == 404
     for path in ("disable", "rollout", "opt-out/u", "opt-in/u"):
-        answer = client.post({}, BASE.format("nobody", path))
+        answer = client.post({}, BASE.format("unknown", path))
         assert answer.status_code == 404, path
-    assert client.delete(BASE.format("nobody", "user/u")).status_code == 404
+    assert client.delete(BASE.format("unknown", "user/u")).status_code == 404
 
 
 def test_a_retriever_that_only_logs_has_no_weights_and_says_why(client):
@@ -169,6 +169,38 @@ def test_weights_are_those_of_a_bandit_over_the_rows_of_the_log(learnt):
     by_device = get(client, "weights", params={"segment": "device:mobile"}).json()
     expected = bandit.mean(segment={"device": "mobile"})
     assert by_device["weights"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_query_gets_weights_of_its_own_once_they_are_enabled(client, log):
+    """Rows from before are learnt again; sampled and mean weights are those of a bandit."""
+    snapshots = [{"query": "red shoes", "page": n} for n in range(3)], "a hat"
+    made = [
+        row | {"query_snapshot": snapshots[n % 2] if n % 2 else snapshots[0][n % 3]}
+        for n, row in enumerate(rows())
+    ]
+    enable(client)
+    record(client, made)
+    asked = {"query": '{"query": "Red shoes"}'}
+    assert enable(client, max_queries=5)["max_queries"] == 5
+    bandit = FusionBandit([TEXT, IMAGE], namespace=log.namespace, retriever_id="r", max_queries=5)
+    bandit.update(log)
+    expected = bandit.mean(query={"query": "red shoes"})
+    assert expected != bandit.mean()
+    eventually(client, "weights", bandit.mean())
+    deadline = time.monotonic() + PATIENCE
+    while get(client, "stats").json()["queries"] != 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    found = get(client, "weights", params=asked).json()
+    assert found["weights"] == pytest.approx(expected, rel=1e-9)
+    found = get(client, "weights/u1", params={**asked, "session_id": "s"}).json()
+    sampled = bandit.sample(user_id="u1", session_id="s", query={"query": "red shoes"})
+    assert found["weights"] == pytest.approx(dict(sampled), rel=1e-9)
+    assert get(client, "weights", params={"query": "unknown"}).json()["weights"] == pytest.approx(
+        bandit.mean(), rel=1e-9
+    )
+    assert get(client, "weights", params={"query": ""}).status_code == 422
+    assert get(client, "stats").json()["settings"]["max_queries"] == 5
 
 
 @pytest.mark.parametrize(
@@ -358,7 +390,7 @@ def test_no_request_for_weights_waits_while_learning_holds_its_lock(serve_with):
     assert service.post(live).status_code == 200
     plain = {"segment": "device:mobile"}
     asked = plain | {"session_id": "s"}
-    lock = service.service.retrievers.get("shop", "r")._bandit._lock
+    lock = service.service.retrievers.get("shop", "r")._bandit.learner.locked()
     with concurrent.futures.ThreadPoolExecutor(1) as pool, lock:
         own, users, means = (
             pool.submit(get, service, path, params=params).result(30).json()

@@ -1,4 +1,4 @@
-"""Who learns anew surprises nobody: the last weights are served until the log is learnt."""
+"""While a service learns anew, the last weights are served until the log is learnt."""
 
 import contextlib
 import datetime as dt
@@ -108,7 +108,7 @@ def at_once(log, arms=MORE, **settings):
 
 def stored_mark(state):
     with open_store(state, namespace="shop", retriever_id="r") as store:
-        return store.mark()
+        return store.log_position()
 
 
 @given(weights=weighed, channels=st.lists(st.sampled_from("abcdefg"), min_size=1, unique=True))
@@ -146,25 +146,25 @@ def test_until_another_channel_is_learnt_the_last_weights_are_held_over(log, sta
     with opened(log, state) as retrievers:
         before = enable(retrievers, ARMS)
         learn(before)
-        mean, served = before.mean(), before.weights(user_id="nobody")
-        assert answer(before, user_id="nobody").fallback is None
+        mean, served = before.mean(), before.weights(user_id="unknown")
+        assert answer(before, user_id="unknown").fallback is None
         again = enable(retrievers, MORE)
         for _ in range(4):
             assert again.mean() == pytest.approx(by_the_formula(mean), rel=1e-12)
-            held = again.weights(user_id="nobody")
+            held = again.weights(user_id="unknown")
             assert held == pytest.approx(by_the_formula(served), rel=1e-12)
-            for found in (answer(again), answer(again, user_id="nobody")):
+            for found in (answer(again), answer(again, user_id="unknown")):
                 assert found.snapshot_id == served.snapshot_id
                 assert "not learnt to its end" in found.fallback
                 assert found.metadata["fusion"]["weights"] == found.weights
             assert answer(again).policy == "mean"
-            assert answer(again, user_id="nobody").policy == "learned"
+            assert answer(again, user_id="unknown").policy == "learned"
             assert again.stats().lag > 0
             again.learn(limit=4_000)
         assert 0 < stored_mark(state).row < ROWS
         learn(again)
         assert again.mean() == pytest.approx(at_once(log).mean(), rel=1e-9)
-        found = answer(again, user_id="nobody")
+        found = answer(again, user_id="unknown")
         assert found.fallback is None
         assert found.snapshot_id == again.stats().snapshot_id != served.snapshot_id
 
@@ -214,7 +214,7 @@ def test_roll_out_and_experiments_go_on_meanwhile(log, state):
 
 
 def test_what_was_never_learnt_is_equal_until_the_log_is_learnt_to_its_end(log, state):
-    """The earliest rows say the contrary of all; nobody is served by them alone."""
+    """The earliest rows say the contrary of all; no request is served by them alone."""
     with opened(log, state) as retrievers:
         first = enable(retrievers, MORE)
         for _ in range(4):
@@ -358,6 +358,7 @@ def serving(tmp_path, started, started_address, tokens_for, client_of):
     return serve
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_learning_anew(tmp_path, log, state, serving, wait_until):
     """Real processes: one learns, enables and is killed, the next is kept from learning."""
     # So many that the learner rests in between, and is there to be killed.

@@ -36,7 +36,7 @@ def row(number, **more):
 
 @pytest.fixture
 def recorded(client):
-    """All records of a service, as it tells them: some live, some of earlier times, some odd."""
+    """All records of a service, as it lists them: some live, some of earlier times, some odd."""
     rows = [row(number) for number in range(60)]
     rows[7]["occurred_at"] = "2025-12-24T18:00:00.123456Z"
     rows[11]["query_snapshot"] = None
@@ -49,9 +49,9 @@ def recorded(client):
     answer = client.post({"interactions": backfill}, "/v1/retrievers/interactions/batch")
     assert answer.json()["created"] == len(backfill)
     query = {"limit": 1000, "include_total": "true"}
-    told = client.post({}, "/v1/retrievers/interactions/list", params=query).json()
-    assert told["pagination"]["total"] == len(rows) == len(told["results"])
-    return told["results"]
+    listed = client.post({}, "/v1/retrievers/interactions/list", params=query).json()
+    assert listed["pagination"]["total"] == len(rows) == len(listed["results"])
+    return listed["results"]
 
 
 @pytest.fixture
@@ -67,15 +67,15 @@ def source_of(client, monkeypatch):
     return source_of
 
 
-def time_of(told):
-    return (told["occurred_at"] or told["timestamp"]).replace("Z", "+00:00")
+def time_of(listed):
+    return (listed["occurred_at"] or listed["timestamp"]).replace("Z", "+00:00")
 
 
 def assert_same(log, records):
-    for told in records:
-        held = log.get(told["interaction_id"])
-        assert {name: getattr(held, name) for name in FIELDS} == {n: told[n] for n in FIELDS}
-        assert held.occurred_at.isoformat() == time_of(told)
+    for listed in records:
+        held = log.get(listed["interaction_id"])
+        assert {name: getattr(held, name) for name in FIELDS} == {n: listed[n] for n in FIELDS}
+        assert held.occurred_at.isoformat() == time_of(listed)
     assert sum(frame.height for frame in log.scan()) == len(records)
 
 
@@ -92,10 +92,12 @@ def test_a_service_copied_into_another_log_is_the_same_field_by_field(
 
 
 def test_a_retriever_and_a_time_narrow_what_is_copied(recorded, source_of, tmp_path):
-    ordered = sorted(recorded, key=lambda told: told["timestamp"])
+    ordered = sorted(recorded, key=lambda listed: listed["timestamp"])
     since = ordered[10]["timestamp"]
     expected = [
-        told for told in ordered if told["retriever_id"] == "ret_a" and told["timestamp"] >= since
+        listed
+        for listed in ordered
+        if listed["retriever_id"] == "ret_a" and listed["timestamp"] >= since
     ]
     assert 0 < len(expected) < 40
     with InteractionLog(f"sqlite:///{tmp_path}/copy.db") as log:

@@ -88,6 +88,26 @@ def test_an_interaction_without_a_channel_is_kept_with_a_warning(client):
     assert client.get(at(answer["interaction_id"])).json() == answer
 
 
+def test_a_timestamp_is_when_it_happened_or_the_answer_warns(client):
+    """Singly and in a batch; what is stored is what is answered."""
+    answer = client.post({**CLICK, "timestamp": "2024-03-01T00:00:00Z"}).json()
+    assert (answer["occurred_at"], answer["warning"]) == ("2024-03-01T00:00:00Z", None)
+    assert client.get(at(answer["interaction_id"])).json() == answer
+    for timestamp in ("yesterday", 1709251200, True):
+        answer = client.post({**CLICK, "timestamp": timestamp}).json()
+        assert answer["occurred_at"] is None
+        assert "timestamp (" in answer["warning"]
+        assert client.get(at(answer["interaction_id"])).json() == answer
+    both = {"occurred_at": "2024-03-02T00:00:00Z", "timestamp": "2024-03-01T00:00:00Z"}
+    answer = client.post({**CLICK, **both}).json()
+    assert answer["occurred_at"] == both["occurred_at"]
+    assert "timestamp (occurred_at is given too, and counts)" in answer["warning"]
+    rows = [{**CLICK, "timestamp": f"2024-03-0{day}"} for day in (1, 2)]
+    stored = client.post({"interactions": rows}, at("batch")).json()["results"]
+    times = [client.get(at(each["interaction_id"])).json()["occurred_at"] for each in stored]
+    assert times == ["2024-03-01T00:00:00Z", "2024-03-02T00:00:00Z"]
+
+
 def test_a_repeat_with_the_same_interaction_id_answers_the_stored_record(client):
     first = client.post({**CLICK, "interaction_id": "mine"}).json()
     assert first["interaction_id"] == "mine"
@@ -126,7 +146,7 @@ def test_an_idempotency_key_out_of_its_bounds_is_refused(client, key):
         ({"position": "first"}, "position"),
         ({"interaction_type": []}, "interaction_type"),
         ({"interaction_type": ["clik"]}, "interaction_type"),
-        ({"interaction_type": "click"}, "interaction_type"),
+        ({"interaction_type": "clik"}, "interaction_type"),
         ({"feature_id": ""}, "feature_id"),
         ({"feature_id": "x" * 1025}, "feature_id"),
         ({"metadata": ["no", "object"]}, "metadata"),

@@ -17,7 +17,7 @@ import pytest
 
 from rankloom._service.stored import response
 from rankloom.bandit import Evidence, FusionBandit, open_store
-from rankloom.bandit.log_follower import LogFollower
+from rankloom.bandit.log_follower.follower import LogFollower
 from rankloom.datasets import InteractionLog
 
 INTERACTIONS = "/v1/retrievers/interactions"
@@ -63,7 +63,7 @@ class Sender:
             try:
                 while self._exchange(connection, headers):
                     pass
-            except Exception as error:  # noqa: BLE001 - told in the test's own thread
+            except Exception as error:  # noqa: BLE001 - reported in the test's own thread
                 self.ledger.faults.append(repr(error))
 
     def _exchange(self, connection, headers):
@@ -109,7 +109,7 @@ class Sender:
         return f"{INTERACTIONS}/batch", {}, body, markers
 
     def _again(self):
-        """Return a row that a repeat must not store twice, first those that nobody answered."""
+        """Return a row that a repeat must not store twice, first those without an answer."""
         ledger = self.ledger
         if ledger.unanswered and self.rng.random() < 0.5:
             with contextlib.suppress(IndexError):
@@ -200,7 +200,7 @@ class Lives:
         assert not self.ledger.faults
 
     def live(self, number):
-        """Live once, until a moment that nobody chose."""
+        """Live once, until a random moment."""
         if number % 20 == 19:
             for path in self.folder.glob("fusion.db*"):
                 path.unlink()  # all of it can be learnt again
@@ -322,7 +322,7 @@ def check_life_after_death(folder, tools, times, seed):
         at_once.update(view)
         again = folded(folder, "again.db", view)
     with open_store(f"sqlite:///{folder}/fusion.db", **WHERE) as store:
-        kept, mark = store.load(), store.mark()
+        kept, mark = store.load(), store.log_position()
     assert mark.row == last
     assert_same_sums(kept, again, USERS)
     assert_same_sums(kept, at_once, USERS)
@@ -334,6 +334,7 @@ def tools(started, started_address, tokens_for):
     return started, started_address, tokens_for
 
 
+@pytest.mark.slow
 def test_killed_five_times(tmp_path, tools):
     """What is acknowledged is stored once and learnt once."""
     ledger, stored = check_life_after_death(tmp_path, tools, 5, seed=1)

@@ -92,46 +92,48 @@ def with_hole(value, path):
     return copy
 
 
-def strange_value(good, dice):
-    text = json.dumps(with_hole(good, dice.choice(list(places(good)))), ensure_ascii=False)
-    return text.replace(f'"{HOLE}"', dice.choice(STRANGE)).encode()
+def strange_value(good, generator):
+    text = json.dumps(with_hole(good, generator.choice(list(places(good)))), ensure_ascii=False)
+    return text.replace(f'"{HOLE}"', generator.choice(STRANGE)).encode()
 
 
-def flipped(good, dice):
+def flipped(good, generator):
     raw = bytearray(json.dumps(good).encode())
-    for _ in range(dice.randint(1, 4)):
-        raw[dice.randrange(len(raw))] = dice.randrange(256)
+    for _ in range(generator.randint(1, 4)):
+        raw[generator.randrange(len(raw))] = generator.randrange(256)
     return bytes(raw)
 
 
-def cut(good, dice):
+def cut(good, generator):
     raw = json.dumps(good).encode()
-    return raw[: dice.randrange(len(raw))]
+    return raw[: generator.randrange(len(raw))]
 
 
-def spliced(good, dice):
+def spliced(good, generator):
     raw = json.dumps(good).encode()
-    at = dice.randrange(len(raw))
-    return raw[:at] + dice.choice(STRANGE).encode() + raw[at:]
+    at = generator.randrange(len(raw))
+    return raw[:at] + generator.choice(STRANGE).encode() + raw[at:]
 
 
-def noise(_, dice):
-    return dice.randbytes(dice.randrange(300))
+def noise(_, generator):
+    return generator.randbytes(generator.randrange(300))
 
 
-def scribble(_, dice):
-    return "".join(dice.choices('[]{},:"0123456789.eE+-\\u ntf', k=dice.randrange(200))).encode()
+def scribble(_, generator):
+    return "".join(
+        generator.choices('[]{},:"0123456789.eE+-\\u ntf', k=generator.randrange(200))
+    ).encode()
 
 
-def renamed(good, dice):
+def renamed(good, generator):
     copy = dict(good)
-    name = "".join(dice.choices(string.printable, k=dice.randrange(20)))
-    copy[name] = copy.pop(dice.choice(list(copy)))
+    name = "".join(generator.choices(string.printable, k=generator.randrange(20)))
+    copy[name] = copy.pop(generator.choice(list(copy)))
     return json.dumps(copy).encode()
 
 
-def of_another_route(_, dice):
-    return json.dumps(dice.choice(list(BODIES.values()))).encode()
+def of_another_route(_, generator):
+    return json.dumps(generator.choice(list(BODIES.values()))).encode()
 
 
 MUTATIONS = (
@@ -150,10 +152,10 @@ MUTATIONS = (
 
 def malformed(number, seed):
     """Yield routes and bodies, most of which break a rule."""
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     for _ in range(number):
-        path, good = dice.choice(list(BODIES.items()))
-        yield path, dice.choice(MUTATIONS)(good, dice)
+        path, good = generator.choice(list(BODIES.items()))
+        yield path, generator.choice(MUTATIONS)(good, generator)
 
 
 class Line:

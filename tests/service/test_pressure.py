@@ -40,7 +40,7 @@ def test_a_locked_log_is_503_and_what_was_not_acknowledged_is_not_stored(
 
 
 def test_a_full_queue_is_503_and_every_acknowledged_row_is_there(serve_with, monkeypatch):
-    from rankloom.datasets._log import writer
+    from rankloom.datasets.log import writer
 
     monkeypatch.setattr(writer, "MAX_ROWS", 600)
     client = serve_with(max_requests=64)
@@ -83,7 +83,7 @@ def test_long_searches_keep_nobody_else_from_reading(serve_with, monkeypatch):
 def test_what_is_stored_is_acknowledged_whatever_becomes_of_its_session(
     serve_with, monkeypatch, caplog
 ):
-    """The log tells that something went wrong, and nothing of what was sent."""
+    """The log says that something went wrong, and nothing of what was sent."""
     client = serve_with()
     fusion = "/v1/retrievers/r/learned-fusion"
     assert client.post({"feature_uris": ["text"]}, f"{fusion}/enable").status_code == 200

@@ -2,11 +2,13 @@
 
 import concurrent.futures
 
+import numpy as np
 import pytest
 
 from rankloom._service.rerank import load_ranker, ranked
+from rankloom.datasets import load_pairs
 from rankloom.errors import InvalidInputError
-from rankloom.ltr import Ranker
+from rankloom.ltr import QueryMemory, Ranker
 
 PATH = "/v1/rerank"
 
@@ -57,7 +59,7 @@ def test_no_documents_are_no_error(service):
     assert answer.json() == {"ranker": "products", "documents": []}
 
 
-@pytest.mark.parametrize("name", ["nobody", "Products", "../products", "/etc", "a\x00b"])
+@pytest.mark.parametrize("name", ["unknown", "Products", "../products", "/etc", "a\x00b"])
 def test_an_unknown_ranker_is_404_and_says_nothing_of_others(service, ranker_folder, name):
     answer = service.post({"ranker": name, "documents": []}, PATH)
     assert answer.status_code == 404
@@ -123,3 +125,41 @@ def test_a_ranker_predicts_with_one_thread_however_it_was_trained(ranker_folder,
 def test_a_document_in_which_the_ranker_finds_a_fault_is_named(ranker):
     with pytest.raises(InvalidInputError, match=r"^documents\[2\].f0: "):
         ranked(ranker, [{}, {}, {"f0": "x"}], {})
+
+
+@pytest.mark.parametrize("query", ['{"query": "red shoes"}', {"query": "Red  SHOES", "page": 3}])
+def test_a_query_that_the_rankers_memory_knows_is_ranked_by_its_clicks(
+    serve_with, ranker_folder, tmp_path, query
+):
+    given = documents(20)
+    shown = [
+        {
+            "execution_id": f"e{e}",
+            "query_snapshot": f'{{"query": "{"red" if e % 2 else "blue"} shoes"}}',
+            "feature_id": f"d{(e // 2 + position) % 20}",
+            "position": position,
+            "document_score": float(-position),
+            "interaction_type": ["impression"],
+        }
+        for e in range(400)
+        for position in range(5)
+    ]
+    liked = {"d15": 1, "d1": 0}  # clicked for red shoes, for blue shoes
+    clicks = [
+        {**row, "interaction_type": ["click"]}
+        for row in shown
+        if liked.get(row["feature_id"]) == int(row["execution_id"][1:]) % 2
+    ]
+    pairs = load_pairs([*shown, *clicks], builtin_features=())
+    ranker = Ranker.load(ranker_folder)
+    memory = QueryMemory(examination=[1.0]).fit(pairs, prior=np.zeros(len(pairs)))
+    assert any(memory.served_bands_)
+    ranker.attach_memory(memory).save(tmp_path / "model")
+    service = serve_with(rankers={"products": tmp_path / "model"})
+    body = {"ranker": "products", "documents": given}
+    plain = service.post(body, PATH).json()["documents"]
+    assert plain[0]["feature_id"] != "d15"
+    found = service.post({**body, "query": query}, PATH).json()["documents"]
+    assert found[0]["feature_id"] == "d15"
+    assert service.post({**body, "query": "unheard of"}, PATH).json()["documents"] == plain
+    assert service.post({**body, "query": 3}, PATH).status_code == 422

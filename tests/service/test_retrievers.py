@@ -14,10 +14,12 @@ from msgspec import structs
 from rankloom import InteractionLog
 from rankloom._service import learning, learnt_state, retriever_settings
 from rankloom._service import retrievers as registry
-from rankloom._service.held_bandit import HeldBandit
+from rankloom._service.fusion_answers import Asking, weights_for
 from rankloom._service.retriever_settings import Key, RetrieverSettings, SettingsTable
 from rankloom._service.retrievers import Retrievers
-from rankloom.bandit import Evidence, open_store
+from rankloom.bandit import Evidence, FusionBandit, open_store
+from rankloom.bandit.learner import Learner
+from rankloom.bandit.serving.current_posterior import CurrentPosterior
 from rankloom.errors import IntegrityError, InvalidInputError
 
 ARMS = ("text", "image")
@@ -125,8 +127,25 @@ def test_what_comes_is_learnt_without_being_asked_for(log, state):
         assert retriever.weights(user_id="u").policy == "learned"
 
 
+def test_without_evidence_a_service_serves_equal_weights_and_says_why(log, state):
+    """Not the prior's samples, though the whole log, empty as it is, has been learnt."""
+    retrievers = Retrievers(log, state)
+    retriever = retrievers.enable("default", "r", feature_uris=ARMS)
+    for rows in ([], [row(1, interaction_type=["click"])]):
+        log.within("default", "r").record_batch(rows)
+        retriever.learn()
+        assert (retriever.lag, retriever.is_reading, retriever.snapshot_id) == (0, False, None)
+        for request in (Asking(user_id="u"), Asking()):
+            answer = weights_for("r", retriever, request)
+            assert answer.weights == {"text": 0.5, "image": 0.5}
+            assert (answer.policy, answer.snapshot_id) == ("fallback", None)
+            assert "no interaction says yet what was shown" in answer.fallback
+        assert not retriever.publish(at_once=True)
+    retrievers.stop()
+
+
 def test_rows_of_another_process_are_learnt(log, state):
-    """Nobody tells this process of them; it looks once a second."""
+    """This process is not notified of them; it looks once a second."""
     with running(log, state) as retrievers:
         retriever = retrievers.enable("default", "r", feature_uris=ARMS)
         with InteractionLog(log.url, retriever_id="r") as other:
@@ -256,7 +275,7 @@ def test_doing_the_same_again_changes_nothing(log, state):
 
 @pytest.mark.parametrize("killed", ["before the clearing", "after the clearing"])
 def test_a_kill_while_settings_change_leaves_no_mixture(log, state, killed):
-    """The next start clears what was learnt under the settings before, and keeps users' wishes."""
+    """The next start clears what was learnt before, and keeps users' resets and opt-outs."""
     log.within("default", "r").record_batch(past(40))
     with running(log, state) as retrievers:
         retriever = retrievers.enable("default", "r", feature_uris=ARMS)
@@ -267,16 +286,16 @@ def test_a_kill_while_settings_change_leaves_no_mixture(log, state, killed):
     SettingsTable(log).change(Key("default", "r"), lambda _: changed)
     if killed == "after the clearing":
         with open_store(state, retriever_id="r") as store:
-            store.clear(keep_wishes=True)
+            store.clear(keep_resets=True)
     with running(log, state) as retrievers:
         again = retrievers.get("default", "r")
         wait(lambda: caught_up(again))
         assert again.settings == changed
         assert_learnt(again, log, segment_by=["country"])
     with open_store(state, retriever_id="r") as store:
-        assert store.mark().generation == 1
-        assert store.user_sums("u1").N.sum() == 0.0
-        assert store.user_sums("u2").N.sum() > 0.0
+        assert store.log_position().generation == 1
+        assert store.personal_sums("u1").user.N.sum() == 0.0
+        assert store.personal_sums("u2").user.N.sum() > 0.0
 
 
 def test_disabled_serves_equal_weights_and_learns_nothing_until_enabled(log, state):
@@ -328,17 +347,17 @@ def test_who_opted_out_gets_the_weights_of_all(log, state):
         retriever = retrievers.enable("default", "r", feature_uris=ARMS, posterior="beta")
         wait(lambda: caught_up(retriever))
 
-        def leans():
-            """How much more image a user gets than one of whom nothing is known: same dice."""
+        def difference():
+            """How much more image a user gets than one of whom nothing is known: same noise."""
             fan = retriever._bandit.mean(user_id="fan")["image"]
-            return fan - retriever._bandit.mean(user_id="nobody")["image"]
+            return fan - retriever._bandit.mean(user_id="unknown")["image"]
 
-        assert leans() > 0.01
+        assert difference() > 0.01
         retrievers.opt_out("default", "r", "fan")
-        wait(lambda: leans() == 0.0)
+        wait(lambda: difference() == 0.0)
         retrievers.opt_in("default", "r", "fan")
         log.within("default", "r").record(row("later", "image", clicked=True, user_id="fan"))
-        wait(lambda: leans() > 0.0)
+        wait(lambda: difference() > 0.0)
 
 
 def test_a_deleted_user_leaves_no_trace_of_the_user(log, state):
@@ -348,10 +367,10 @@ def test_a_deleted_user_leaves_no_trace_of_the_user(log, state):
         wait(lambda: caught_up(retriever))
         assert log.within("default", "r").delete_user("u1") == 20
         retrievers.delete_user("default", "r", "u1")
-        wait(lambda: retriever._follower.mark.deletion > 0)
+        wait(lambda: retriever._follower.log_position.deletion > 0)
         with open_store(state, retriever_id="r") as store:
-            assert store.user_sums("u1").N.sum() == 0.0
-            assert store.user_sums("u2").N.sum() > 0.0
+            assert store.personal_sums("u1").user.N.sum() == 0.0
+            assert store.personal_sums("u2").user.N.sum() > 0.0
 
 
 def test_old_evidence_is_closed_when_no_older_rows_come_any_more(log, state, monkeypatch):
@@ -437,7 +456,7 @@ def test_errors_are_logged_and_retried_and_kill_no_thread(log, tmp_path, caplog)
 
 
 def test_a_retriever_that_cannot_learn_keeps_no_other_from_it(log, state, monkeypatch, caplog):
-    """Whatever goes wrong with one; the log tells where it was, and nothing that was sent."""
+    """Whatever goes wrong with one; the log says where it was, and nothing that was sent."""
     for name in ("bad", "good"):
         log.within("default", name).record_batch(past(30))
     healthy = learning.LearningRetriever.learn
@@ -475,7 +494,7 @@ def test_settings_that_are_changed_at_once_are_changed_one_after_the_other(log):
 
 
 def test_the_retrievers_of_a_namespace_are_bounded(log, state, monkeypatch):
-    """One tenant cannot fill the memory, and takes no room from another."""
+    """One tenant cannot fill the memory, and takes no memory from another."""
     monkeypatch.setattr(retriever_settings, "MOST_RETRIEVERS", 2)
     retrievers = Retrievers(log, state)
     for name in ("a", "b"):
@@ -497,7 +516,7 @@ def test_pauses_grow_up_to_a_minute():
 
 
 def test_two_processes_over_one_log_serve_what_both_were_told(log, state):
-    """Settings, rows and wishes of one reach the other."""
+    """Settings, rows, resets and opt-outs of one reach the other."""
     view = log.within("default", "r")
     view.record_batch(past(60))
     with (
@@ -519,7 +538,7 @@ def test_two_processes_over_one_log_serve_what_both_were_told(log, state):
             assert_learnt(retriever, log, segment_by=["country"])
         ours.opt_out("default", "r", "u1")
         bandit = theirs.get("default", "r")._bandit
-        wait(lambda: bandit.evidence.sums([("user", "u1")]).N.sum() == 0.0)
+        wait(lambda: bandit.learner.evidence.sums([("user", "u1")]).N.sum() == 0.0)
 
 
 def test_the_number_of_users_is_bounded(log, state, monkeypatch):
@@ -582,11 +601,12 @@ def test_who_asks_while_evidence_is_read_again_gets_learned_weights(log, state, 
     retriever.learn()
     policies = []
 
-    def set_and_ask(bandit, name, value):
-        object.__setattr__(bandit, name, value)
+    def set_and_ask(part, name, value):
+        object.__setattr__(part, name, value)
         policies.append(retriever.weights(user_id="u").policy)
 
-    monkeypatch.setattr(HeldBandit, "__setattr__", set_and_ask, raising=False)
+    for part in (FusionBandit, Learner, CurrentPosterior):
+        monkeypatch.setattr(part, "__setattr__", set_and_ask, raising=False)
     retriever.refresh()
     retrievers.set_rollout("default", "r", explore_pct=1.0)
     monkeypatch.undo()

@@ -11,11 +11,22 @@ import pytest
 LEFT_OUT = "positive_data_acceptance"
 BATCH = "/v1/retrievers/interactions/batch"
 
+# 431 beside the statuses that are expected anyway: several long parameters exceed the head's limit.
+CONFIGURATION = """
+[checks.negative_data_rejection]
+expected-statuses = [
+  "400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "431", "5xx"
+]
+"""
+
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tested(tmp_path_factory, tokens_for, started, started_address, ranker_folder):
     """A service that has learnt a little, and a function that runs schemathesis against it."""
     folder = tmp_path_factory.mktemp("schemathesis")
+    (folder / "schemathesis.toml").write_text(CONFIGURATION, encoding="utf-8")
     tokens = tokens_for(folder / "tokens", "shop")
     with started(folder, "--ranker", f"products={ranker_folder}") as process:
         url = started_address(process)
@@ -60,11 +71,6 @@ def schemathesis(document, token, folder, *options, left_out=LEFT_OUT):
     )
 
 
-def test_every_answer_conforms_to_the_document(tested):
-    done = tested("admin", "--exclude-path", BATCH, "--phases", "examples,coverage")
-    assert done.returncode == 0, done.stdout
-
-
 def test_metrics_conform_to_the_document(tested):
     done = tested("metrics", "--include-path", "/metrics", "--max-examples", "5")
     assert done.returncode == 0, done.stdout
@@ -78,7 +84,6 @@ def test_batches_conform_to_the_document_and_bad_rows_fail_alone(tested):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.slow
 def test_every_answer_conforms_in_long_runs_and_sequences(tested):
     phases = "examples,coverage,fuzzing,stateful"
     options = ("--exclude-path", BATCH, "--max-examples", "100")

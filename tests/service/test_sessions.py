@@ -34,7 +34,7 @@ def learnt(client, wait_until):
         for kind in ("impression", *(["click"] if number % 4 == 0 else []))
     ]
     client.post({"interactions": rows}, f"{INTERACTIONS}/batch")
-    wait_until(lambda: weights(client, "nobody")["fallback"] is None and lag(client) == 0)
+    wait_until(lambda: weights(client, "unknown")["fallback"] is None and lag(client) == 0)
     return client
 
 

@@ -184,14 +184,15 @@ def refused_start(started, folder):
 
 
 def fill(place):
-    """Take what room is left on a disk."""
+    """Take the space that is left on a disk."""
     with contextlib.suppress(OSError), (place / "filler").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4_096))
 
 
+@pytest.mark.slow
 def test_a_full_disk(open_shop, small_disk, wait_until):
-    """Refused with 503 while nothing fits; works again, learning too, as soon as there is room."""
+    """Refused with 503 while nothing fits; works again, learning too, as soon as there is space."""
     place, remount = small_disk
     shop = open_shop(place)
     shop.enable()
@@ -212,8 +213,9 @@ def test_a_full_disk(open_shop, small_disk, wait_until):
     shop.check()
 
 
+@pytest.mark.slow
 def test_a_disk_that_became_read_only(open_shop, small_disk):
-    """Told in one line at the start; nothing acknowledged is missing afterwards."""
+    """Reported in one line at the start; nothing acknowledged is missing afterwards."""
     place, remount = small_disk
     shop = open_shop(place)
     assert shop.post().status_code == 200
@@ -252,13 +254,13 @@ def test_a_log_that_another_process_holds(shop, wait_until):
         assert shop.client.get(f"{INTERACTIONS}/{known}").status_code == 200
     assert shop.post().status_code == 200
     assert shop.post_batch(20).status_code == 200
-    wait_until(shop.is_ready)  # what was found a second ago is told again
+    wait_until(shop.is_ready)  # what was found a second ago is reported again
     shop.check()
 
 
 @pytest.mark.slow
 def test_a_log_that_another_process_holds_at_the_start(shop, started):
-    """Told in one line."""
+    """Reported in one line."""
     assert shop.post().status_code == 200
     shop.stop()
     (shop.folder / "stderr").unlink()
@@ -268,7 +270,7 @@ def test_a_log_that_another_process_holds_at_the_start(shop, started):
 
 
 def test_a_log_that_is_damaged_at_the_start(shop, started):
-    """Told in one line, and left as it is."""
+    """Reported in one line, and left as it is."""
     assert shop.post_batch(500).status_code == 200
     shop.stop()
     (shop.folder / "stderr").unlink()
@@ -281,6 +283,7 @@ def test_a_log_that_is_damaged_at_the_start(shop, started):
     assert shop.acknowledged == shop.stored()
 
 
+@pytest.mark.slow
 def test_a_log_that_is_damaged_while_it_runs(shop, open_shop):
     """Whatever needs a damaged page is refused with 503, and the rest is answered."""
     assert shop.post_batch(500).status_code == 200
@@ -331,7 +334,7 @@ def test_a_log_that_was_taken_away(shop):
 
 @pytest.mark.parametrize("trouble", ["damaged", "a folder"])
 def test_a_state_that_cannot_be_read(tmp_path, open_shop, started, trouble):
-    """Told in one line at the start; all is learnt again from the log once it is away."""
+    """Reported in one line at the start; all is learnt again from the log once it is away."""
     shop = open_shop(tmp_path)
     shop.enable()
     assert shop.post_batch(200).status_code == 200
@@ -375,7 +378,6 @@ def test_a_state_that_another_process_holds(shop):
     with locked(shop.folder / "fusion.db"):
         assert [shop.post(session_id="s").status_code for _ in range(20)] == [200] * 20
         assert shop.client.get(f"{FUSION}/weights/u1").status_code == 200
-        time.sleep(2)
         assert shop.client.get(f"{FUSION}/stats").json()["lag"] == 20
     assert shop.learns()
     shop.check()

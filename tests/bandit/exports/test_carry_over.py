@@ -100,6 +100,8 @@ def test_weights_do_not_carry_over_between_kinds_of_scores_either():
         (WEIGHTS, ASKED, {"candidates": 5.0}, "candidates: expected a whole number >= 1, got 5.0"),
         (WEIGHTS, ASKED, {"candidates": 9}, "candidates: got 9, expected at least the size of 10"),
         (WEIGHTS, ASKED, {"rank_constant": 0}, "rank_constant: expected a whole number >= 1"),
+        (WEIGHTS, ASKED, {"rank_constant": 2**32}, "rank_constant: .* takes at most"),
+        (WEIGHTS, ASKED, {"candidates": 2**64}, "candidates: .* takes at most"),
         (WEIGHTS, ASKED, {"method": "rff"}, "method: got 'rff'.*Did you mean 'rrf'"),
         (WEIGHTS, ASKED, {"learnt_with": "max"}, "learnt_with: got 'max'"),
     ],
@@ -107,3 +109,28 @@ def test_weights_do_not_carry_over_between_kinds_of_scores_either():
 def test_bad_input_is_named(engine, weights, asked, options, message):
     with pytest.raises(InvalidInputError, match=message):
         ENGINES[engine][0](weights, asked, **options)
+
+
+@pytest.mark.parametrize(
+    ("engine", "parameter", "most"),
+    [
+        *(("Elasticsearch", "rank_constant", 2**31 - 1), ("Elasticsearch", "candidates", 10_000)),
+        *(("OpenSearch", "rank_constant", 10_000), ("OpenSearch", "candidates", 10_000)),
+        ("Qdrant", "rank_constant", 2**32 - 2),
+    ],
+)
+def test_the_search_engines_limits_are_the_last_numbers_accepted(engine, parameter, most):
+    export, equal = ENGINES[engine][0], dict.fromkeys(WEIGHTS, 1)
+    export(equal, ASKED, method="rrf", **{parameter: most})
+    with pytest.raises(InvalidInputError, match=f"{parameter}: .* at most {most}, got {most + 1}"):
+        export(equal, ASKED, method="rrf", **{parameter: most + 1})
+
+
+@pytest.mark.parametrize("export", [to_elasticsearch, to_opensearch])
+def test_a_raised_result_window_allows_more_candidates(export):
+    equal = dict.fromkeys(WEIGHTS, 1)
+    export(equal, ASKED, candidates=50_000, max_result_window=50_000)
+    with pytest.raises(InvalidInputError, match="give it as max_result_window"):
+        export(equal, ASKED, candidates=101, max_result_window=100)
+    with pytest.raises(InvalidInputError, match="max_result_window: expected a whole number"):
+        export(equal, ASKED, max_result_window=0)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from rankloom.datasets import PBM
-from rankloom.datasets._swaps import PairCounts
+from rankloom.datasets.counts.pair_counts import PairCounts
 from rankloom.errors import InvalidInputError
 
 THETA = np.array([0.9, 0.5, 0.3])

@@ -67,7 +67,7 @@ def test_a_strong_lean_makes_it_the_position_based_model(simulated):
 
 
 def test_states_that_never_occurred_take_their_positions_examination(pairs_of):
-    """Nobody clicked at position 1, so no state has its last click there."""
+    """Position 1 was never clicked, so no state has its last click there."""
     rng = np.random.default_rng(1)
     clicked = rng.random((400, 3)) < 0.4
     clicked[:, 1] = False

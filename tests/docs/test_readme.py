@@ -1,0 +1,163 @@
+"""The snippets of the README run as printed; links and tables of the documents are complete."""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    """Return the code blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def run(command, folder):
+    """Run a command in an empty folder, with this environment's rankloom on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_two_commands_come_first_and_exist():
+    first = blocks("sh")[0]
+    targets = re.findall(r"^make (\S+)", first, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets == ["demo", "test"]
+    assert README.index(first) < README.index("```python")
+    assert [target for target in targets if f"\n{target}: " not in makefile] == []
+
+
+@pytest.mark.slow
+def test_the_quickstart_is_ten_lines_and_runs_as_printed(tmp_path):
+    code = blocks("python")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Examination by position" in done.stdout
+    assert "nDCG@10" in done.stdout
+
+
+@pytest.mark.slow
+def test_every_further_snippet_runs_as_printed(tmp_path):
+    further = blocks("python")[1:]
+    assert further
+    for code in further:
+        done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def shell_session(word):
+    """Return the one shell block that holds a word."""
+    (session,) = [block for block in blocks("sh") if word in block]
+    return session
+
+
+@pytest.mark.slow
+def test_the_shell_session_runs_as_printed(tmp_path):
+    session = shell_session("rankloom simulate")
+    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "\nThe gate passes: 1,000 executions" in done.stdout
+    assert '"position":0' in done.stdout.splitlines()[-1]
+    assert (tmp_path / "curve.png").stat().st_size > 0
+
+
+def write_export(folder, name, shown_name, executions):
+    """Write an export such as the README describes, with clicks that prefer cheap products."""
+    noise = random.Random(name)
+    shown, events = [], []
+    for e in range(executions):
+        chosen = noise.sample(range(40), 6)
+        for rank, sku in enumerate(chosen, 1):
+            row = {"request": f"{name}{e}", "sku": 1000 + sku, "rank": rank}
+            row |= {"term": f"shoes {e % 9}", "ts": 1_767_225_600_000 + e * 60_000}
+            shown.append(row)
+            if noise.random() < (0.7 if sku < 15 else 0.1) / rank:
+                event = noise.choice(["Click", "Click", "Buy", "Prebook"])
+                events.append({**row, "event": event, "ts": row["ts"] + 500})
+    pl.DataFrame(shown).write_parquet(folder / shown_name)
+    pl.DataFrame(events).write_csv(folder / f"{name}.csv")
+
+
+@pytest.mark.slow
+def test_the_session_with_an_export_runs_as_printed(tmp_path):
+    write_export(tmp_path, "events", "shown.parquet", 1_200)
+    write_export(tmp_path, "later", "later-shown.parquet", 400)
+    brands = ["acme", "zen", "kit", "moor"] * 10
+    products = {"sku": range(1000, 1040), "price": [9.5 + d for d in range(40)], "brand": brands}
+    pl.DataFrame(products).write_csv(tmp_path / "products.csv")
+    session = shell_session("--suggest-map")
+    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    assert done.returncode == 0, done.stderr
+    mapping = (tmp_path / "mapping.toml").read_text(encoding="utf-8")
+    assert mapping.rstrip() == blocks("toml")[0].rstrip()
+    assert "0  quarantined" in done.stdout
+    assert "7,200 pairs in 1,200 executions" in done.stdout
+    assert "production" in done.stdout
+    assert '"position":0' in done.stdout.splitlines()[-1]
+
+
+def free_port():
+    """Return a free port outside the range from which the system assigns ports by itself."""
+    for port in random.sample(range(10_000, 30_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    return pytest.fail("no port is free")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_session_with_the_service_runs_as_printed_but_on_a_free_port(tmp_path):
+    port = free_port()
+    session = shell_session("rankloom serve").replace("8000", str(port))
+    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"serving on http://127.0.0.1:{port}" in done.stdout
+    assert '"deduplicated":false' in done.stdout
+    assert '"policy":"learned"' in done.stdout or '"policy":"fallback"' in done.stdout
+
+
+def test_every_command_of_the_command_line_stands_in_the_readme():
+    from rankloom.cli import app
+
+    names = [
+        each.name or each.callback.__name__.replace("_", "-") for each in app.registered_commands
+    ]
+    assert [name for name in names if not re.search(rf"(rankloom|make) {name}", README)] == []
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/benchmarks.md"]
+)
+def test_every_relative_link_of_a_document_leads_to_a_file(document):
+    path = ROOT / document
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_benchmark_stands_in_the_table_of_its_folder():
+    folder = ROOT / "benchmarks"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert [
+        str(path) for path in folder.rglob("*.py") if f"`{path.relative_to(folder)}`" not in text
+    ] == []
+    named = set(re.findall(r"benchmarks/([\w/]+\.py)", text))
+    assert [name for name in named if not (folder / name).exists()] == []

@@ -1,0 +1,32 @@
+"""Memories of parts of one log."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rankloom.ltr import QueryMemory
+
+CURVE = 1 / np.arange(1.0, 11.0)
+
+
+@pytest.fixture(scope="session")
+def parts(make_pairs):
+    """One log with users, and its executions in parts that overlap."""
+    log = make_pairs(240, queries=6, per_execution=5, shuffled=True, random_state=8)
+    log.context = {"user_id": pl.Series([f"user-{i % 7}" for i in range(240)])}
+    return log, [log.take(np.arange(start, start + 100)) for start in (0, 70, 140)]
+
+
+@pytest.fixture(scope="session")
+def memory_of():
+    """Return a memory that learnt pairs in its own name, with the estimates of the whole log."""
+
+    def memory_of(log, pairs, source="a", **options):
+        memory = QueryMemory(examination=CURVE, source=source, **options).fit(log)
+        memory.evidence.state = type(memory.evidence.state)()
+        memory.update(pairs)
+        return memory
+
+    return memory_of
