@@ -10,6 +10,7 @@ from .importers.ubi.load import (
 from .importers.ubi.load import (
     load_ubi as load_ubi,
 )
+from .loading.load_pairs import load_pairs as load_pairs
 from .log.answers import (
     BatchReport as BatchReport,
 )
@@ -31,7 +32,6 @@ from .log.answers import (
 from .log.interaction_log import InteractionLog as InteractionLog
 from .log.stored_row import PreparedRow as PreparedRow
 from .pairs.confounding import confounded_features as confounded_features
-from .pairs.load import load_pairs as load_pairs
 from .pairs.load_report import LoadReport as LoadReport
 from .pairs.splits import (
     split_by_query as split_by_query,

@@ -41,7 +41,7 @@ from letor_protocol import (
 )
 
 from rankloom.datasets import relevance_of_grade, split_by_query, split_by_time
-from rankloom.datasets.pairs.load import load_pairs
+from rankloom.datasets.loading.load_pairs import load_pairs
 from rankloom.retrieval import EmbeddingAdapter, training_triplets
 from rankloom.retrieval.embedding_adapter.held_out_gain import HeldOutDocuments
 

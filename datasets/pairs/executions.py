@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import polars as pl
@@ -80,7 +80,7 @@ def find_executions(
         of_row = of_row.copy()
         of_row[rows.joined[:, 0]] = of_row[rows.joined[:, 1]]
     first_time = first_times(of_row, rows.time, len(ids))
-    order = _order(first_time, ids)
+    order = execution_order(first_time, ids)
     ids = ids.gather(order).alias("execution_id")
 
     def earliest(name: str, rank: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -89,7 +89,7 @@ def find_executions(
     rank = inverse(order)
     query_code = recode(earliest(column, query_of_text), query_of_text)
     named, rows_given = len(queries), _rows_given(rows.codes[column], of_row, query_code[rank])
-    query_code, queries = _own_where_missing(query_code, queries, ids)
+    query_code, queries = own_where_missing(query_code, queries, ids)
     return Executions(
         of_row=of_row,
         rank=rank,
@@ -145,7 +145,15 @@ def _with_inferred(
     return of_row, pl.concat([ids, pl.Series(list(names), dtype=pl.String)])
 
 
-def _order(first_time: NDArray[np.int64], ids: pl.Series) -> NDArray[np.int64]:
+class Texts(Protocol):
+    """Texts that are read by number: a series, or what lies on disk."""
+
+    def gather(self, indices: NDArray[np.int64], /) -> pl.Series:
+        """Return the texts of some numbers."""
+        ...
+
+
+def execution_order(first_time: NDArray[np.int64], ids: Texts) -> NDArray[np.int64]:
     """Return executions by time, then by id; text is compared only where times tie."""
     order = np.argsort(first_time, kind="stable")
     ordered = first_time[order]
@@ -175,8 +183,8 @@ def _rows_given(
     return int((query_of[execution[execution >= 0]] >= 0).sum())
 
 
-def _own_where_missing(
-    code: NDArray[np.int32], queries: pl.Series, ids: pl.Series
+def own_where_missing(
+    code: NDArray[np.int32], queries: pl.Series, ids: Texts
 ) -> tuple[NDArray[np.int32], pl.Series]:
     """Make an execution without a snapshot a query of its own."""
     without = np.flatnonzero(code < 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .array_storage import ArrayStorage
     from .training_pairs import TrainingPairs
 
 KEYS: Final[tuple[str, ...]] = ("execution_id", "feature_id")
@@ -185,7 +186,9 @@ def _check_words(values: pl.Series, words: Sequence[str], parameter: str) -> Non
             raise InvalidInputError(msg)
 
 
-def join_features(pairs: TrainingPairs, table: FeatureTable, parameter: str) -> TrainingPairs:
+def join_features(
+    pairs: TrainingPairs, table: FeatureTable, parameter: str, storage: ArrayStorage
+) -> TrainingPairs:
     """Return the pairs with a feature table's columns appended; NaN where a key is absent.
 
     Parameters
@@ -194,6 +197,8 @@ def join_features(pairs: TrainingPairs, table: FeatureTable, parameter: str) -> 
     table : FeatureTable
     parameter : str
         Named in errors and in the report.
+    storage : ArrayStorage
+        Where the new features go.
     """
     pairs.report.features_left_out.update(table.left_out)
     names, frame = table.names, table.frame
@@ -203,21 +208,21 @@ def join_features(pairs: TrainingPairs, table: FeatureTable, parameter: str) -> 
         raise InvalidInputError(msg)
     if not names:
         return pairs
-    row = _row_of_pair(pairs, frame)
-    found = float((row >= 0).mean())
     if not len(frame):
         msg = f"{parameter}: the table has no rows, so that it gives no pair a feature"
         raise InvalidInputError(msg)
+    X, counts = _appended(pairs, frame.select(names).to_numpy(), TableRows(pairs, frame), storage)
+    found = counts.found / len(pairs)
     if found == 0:
         msg = (
             f"{parameter}: none of the {len(frame):,} keys occurs in the log, such as "
             f"{frame.select(pl.col('^.*_id$')).row(0) if len(frame) else '(no rows)'}; "
-            f"the log's feature_id look like {pairs.document_id[0]!r}"
+            f"the log's feature_id look like {pairs.documents[int(pairs.document_code[0])]!r}"
         )
         raise InvalidInputError(msg)
     pairs.report.coverage[parameter] = found
     if found < MIN_COVERAGE:
-        absent = pairs.document_id[int(np.argmin(row))]
+        absent = pairs.documents[int(pairs.document_code[counts.first_absent])]
         pairs.report.notes.append(
             f"{parameter}: only {found:.1%} of the pairs have a row in the table; the document "
             f"{absent!r} has none, while the table has {frame['feature_id'][0]!r}. If the same ids "
@@ -225,13 +230,13 @@ def join_features(pairs: TrainingPairs, table: FeatureTable, parameter: str) -> 
         )
     return replace(
         pairs,
-        X=_appended(pairs.X, frame.select(names).to_numpy(), row),
+        X=X,
         feature_names=(*pairs.feature_names, *names),
         categories={**pairs.categories, **table.categories},
     )
 
 
-def without_outcomes(pairs: TrainingPairs) -> TrainingPairs:
+def without_outcomes(pairs: TrainingPairs, storage: ArrayStorage) -> TrainingPairs:
     """Return the pairs without the features that nearly determine the click, which it reports."""
     outcomes = outcome_features(pairs)
     for name, share in outcomes.items():
@@ -244,7 +249,7 @@ def without_outcomes(pairs: TrainingPairs) -> TrainingPairs:
     kept = [i for i, name in enumerate(pairs.feature_names) if name not in outcomes]
     return replace(
         pairs,
-        X=np.ascontiguousarray(pairs.X[:, kept]),
+        X=_chosen_columns(pairs.X, kept, storage),
         feature_names=tuple(pairs.feature_names[i] for i in kept),
         categories={n: values for n, values in pairs.categories.items() if n not in outcomes},
     )
@@ -275,33 +280,68 @@ def _check_keys(table: pl.DataFrame, keys: list[str], parameter: str) -> None:
         raise InvalidInputError(msg)
 
 
-def _row_of_pair(pairs: TrainingPairs, table: pl.DataFrame) -> NDArray[np.int64]:
-    """Return the table's row for every pair, -1 where it has none."""
-    document = index_among(pairs.documents, table["feature_id"].unique(maintain_order=True))
-    if "execution_id" not in table.columns:
-        return document[pairs.document_code]
-    n_documents = len(pairs.documents)
-    of_row = index_among(table["execution_id"], pairs.execution_id) * n_documents
-    code = index_among(table["feature_id"], pairs.documents)
-    known = np.flatnonzero((of_row >= 0) & (code >= 0))
-    keys = of_row[known] + code[known]
-    order = np.argsort(keys)
-    wanted = pairs.execution_index.astype(np.int64) * n_documents + pairs.document_code
-    at = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
-    if not len(keys):
-        return np.full(len(pairs), -1)
-    found = keys[order][at] == wanted
-    return np.where(found, known[order[at]], -1)
+class TableRows:
+    """Finds the row of a feature table that belongs to a pair."""
+
+    def __init__(self, pairs: TrainingPairs, table: pl.DataFrame) -> None:
+        self._pairs = pairs
+        self._by_document = "execution_id" not in table.columns
+        if self._by_document:
+            self._row = index_among(pairs.documents, table["feature_id"])
+            return
+        self._n_documents = len(pairs.documents)
+        of_row = index_among(table["execution_id"], pairs.execution_id) * self._n_documents
+        code = index_among(table["feature_id"], pairs.documents)
+        known = np.flatnonzero((of_row >= 0) & (code >= 0))
+        keys = of_row[known] + code[known]
+        order = np.argsort(keys)
+        self._keys, self._row = keys[order], known[order]
+
+    def of(self, start: int, end: int) -> NDArray[np.int64]:
+        """Return the row of the pairs from `start` to before `end`, -1 where there is none."""
+        pairs = self._pairs
+        document = pairs.document_code[start:end]
+        if self._by_document:
+            return self._row[document]
+        if not len(self._keys):
+            return np.full(end - start, -1)
+        rows = np.arange(start, end)
+        execution = np.searchsorted(pairs.offsets, rows, side="right") - 1
+        wanted = execution * self._n_documents + document
+        at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        return np.where(self._keys[at] == wanted, self._row[at], -1)
+
+
+class JoinCounts(NamedTuple):
+    """Pairs that have a row in the table, and the first pair that has none."""
+
+    found: int
+    first_absent: int
 
 
 def _appended(
-    X: NDArray[np.float32], values: NDArray[np.float32], row: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return X with the named rows of `values` to its right, in chunks to spare memory."""
+    pairs: TrainingPairs, values: NDArray[np.float32], table: TableRows, storage: ArrayStorage
+) -> tuple[NDArray[np.float32], JoinCounts]:
+    """Return X with the pairs' rows of `values` to its right, made in chunks to spare memory."""
     padded = np.vstack([values, np.full((1, values.shape[1]), np.nan, np.float32)])
-    wide = np.empty((len(X), X.shape[1] + values.shape[1]), np.float32)
-    wide[:, : X.shape[1]] = X
+    width = pairs.X.shape[1] + values.shape[1]
+    writer = storage.array(f"X-{width}", np.float32, (len(pairs), width))
+    found, first_absent = 0, -1
+    for start in range(0, len(pairs), _CHUNK):
+        end = min(start + _CHUNK, len(pairs))
+        row = table.of(start, end)
+        absent = np.flatnonzero(row < 0)
+        found += end - start - len(absent)
+        if first_absent < 0 and len(absent):
+            first_absent = start + int(absent[0])
+        writer.write(np.hstack([pairs.X[start:end], padded[row]]))
+    return writer.finish(), JoinCounts(found, first_absent)
+
+
+def _chosen_columns(
+    X: NDArray[np.float32], kept: Sequence[int], storage: ArrayStorage
+) -> NDArray[np.float32]:
+    writer = storage.array(f"X-{len(kept)}-chosen", np.float32, (len(X), len(kept)))
     for start in range(0, len(X), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        wide[part, X.shape[1] :] = padded[row[part]]
-    return wide
+        writer.write(X[start : start + _CHUNK, kept])
+    return writer.finish()

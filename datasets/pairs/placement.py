@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from ..reading.displays import find_displays
 from ..record import fault as reasons
 from .executions import query_codes
 from .fold import NO_TIME
-from .row_reader import SNAPSHOT, LogRows, RowReader
+from .row_reader import SNAPSHOT, LogRows
 from .text_codes import ranks, recode
 
 if TYPE_CHECKING:
@@ -20,10 +20,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..record.signals import SignalTable
+
     PositionsOf = Callable[[pl.Series, pl.Series], NDArray[np.int32]]
     """Position of every document (second) in its execution (first), -1 where not known."""
 
 _KEY: Final = ("execution_id", "feature_id")
+
+
+class UnplacedRows(Protocol):
+    """What read the rows, and takes back those that get no position."""
+
+    @property
+    def signals(self) -> SignalTable:
+        """Which types the rows have."""
+        ...
+
+    def refuse_unplaced(self, reasons: pl.Series) -> None:
+        """Refuse rows without a position, in their order, for a reason each; None: keep one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class PlacedRows:
 
 
 def place_rows(
-    reader: RowReader,
+    reader: UnplacedRows,
     rows: LogRows,
     *,
     query_key: Callable[[Any], str] | str | None = None,
@@ -119,7 +134,7 @@ def _joined(rows: LogRows, row: NDArray[np.int64], display: NDArray[np.int64]) -
 def _frame(
     rows: LogRows,
     unplaced: NDArray[np.int64],
-    reader: RowReader,
+    reader: UnplacedRows,
     query_key: Callable[[Any], str] | str | None,
     *,
     attributes: bool,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SNAPSHOT: Final = "query_snapshot"
 _COVERED: Final = (*RECOMMENDED, "event_time")
+_OF_BLOCK: Final = ("execution_id", "session_id")
+"""Columns whose texts belong to few rows each, which stand near each other."""
 
 
 @dataclass
@@ -143,6 +145,13 @@ class RowReader:
             *self.context,
         )
         self._interners = {name: Interner() for name in (*self._texts, "session_id", "user_id")}
+        self._start = 0
+        self._filled: dict[str, int] = dict.fromkeys(_COVERED, 0)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Start without rows; texts that belong to one block only go too."""
+        self._interners |= {name: Interner() for name in _OF_BLOCK}
         self._codes = {name: GrowingArray(np.int32) for name in self._texts}
         self._types = GrowingArray(np.uint64)
         self._time = GrowingArray(np.int64)
@@ -151,8 +160,6 @@ class RowReader:
         self._without = GrowingArray(np.int64)
         self._session = GrowingArray(np.int32)
         self._user = GrowingArray(np.int32)
-        self._start = 0
-        self._filled: dict[str, int] = dict.fromkeys(_COVERED, 0)
 
     def read(
         self,
@@ -163,6 +170,35 @@ class RowReader:
         positions: Positions = "required",
     ) -> None:
         """Read one source to its end."""
+        for _ in self._batches(source, on_error, default_types, positions, reserves=True):
+            pass
+
+    def read_in_blocks(
+        self,
+        source: Any,
+        *,
+        on_error: Literal["quarantine", "raise"],
+        default_types: Sequence[str] | None = None,
+        positions: Positions = "required",
+    ) -> Iterator[LogRows]:
+        """Read one source and yield its rows, block by block, instead of keeping them.
+
+        A block's `texts` are those of its own executions and sessions; other codes are those of
+        `texts`, for all blocks together.
+        """
+        for _ in self._batches(source, on_error, default_types, positions, reserves=False):
+            yield self._drained()
+
+    def _batches(
+        self,
+        source: Any,
+        on_error: Literal["quarantine", "raise"],
+        default_types: Sequence[str] | None,
+        positions: Positions,
+        *,
+        reserves: bool,
+    ) -> Iterator[None]:
+        """Add a source batch by batch."""
         canonical = set(canonical_schema())
         wanted = {*self._texts, *RECOMMENDED, "position"}
         own = [name for name in self._texts if name not in canonical]
@@ -180,13 +216,15 @@ class RowReader:
             positions=positions,
         )
         self._start = len(self._types.filled())
-        for column in self._columns():
-            column.reserve(scan.rows_expected)
+        self.scans.append(scan)
+        if reserves:
+            for column in self._columns():
+                column.reserve(scan.rows_expected)
         for batch in _read_ahead(scan.batches()):
             self._add(batch, own_context)
             if self.on_batch is not None:
                 self.on_batch(batch)
-        self.scans.append(scan)
+            yield
 
     def refuse_unplaced(self, reasons: pl.Series) -> None:
         """Send rows without a position to the quarantine, for a reason each; None: keep one."""
@@ -210,9 +248,26 @@ class RowReader:
         if latest != NO_TIME:
             rows.time[future] = latest
 
+    @property
+    def filled(self) -> dict[str, int]:
+        """Recommended field -> rows read so far that have it."""
+        return self._filled
+
+    def texts(self) -> dict[str, pl.Series]:
+        """Return the distinct texts of every column, in the order of their codes."""
+        return {name: interner.texts() for name, interner in self._interners.items()}
+
     def finish(self) -> LogRows:
         """Return everything that was read."""
-        texts = {name: interner.texts() for name, interner in self._interners.items()}
+        return self._rows(self.texts())
+
+    def _drained(self) -> LogRows:
+        """Return the rows since the last call, and forget them."""
+        rows = self._rows({name: self._interners[name].texts() for name in _OF_BLOCK})
+        self._clear()
+        return rows
+
+    def _rows(self, texts: dict[str, pl.Series]) -> LogRows:
         codes = {name: column.filled() for name, column in self._codes.items()}
         return LogRows(
             codes=codes,

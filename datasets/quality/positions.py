@@ -42,6 +42,18 @@ class PositionCounts:
     shared: int
     gaps: int
 
+    def __add__(self, other: PositionCounts) -> PositionCounts:
+        """Return the counts of both logs' lists together."""
+        if not (self.lists and other.lists):
+            return self if self.lists else other
+        return PositionCounts(
+            self.lists + other.lists,
+            min(self.lowest, other.lowest),
+            self.without_first + other.without_first,
+            self.shared + other.shared,
+            self.gaps + other.gaps,
+        )
+
     @classmethod
     def of(cls, group: NDArray[np.int32], position: NDArray[np.int32]) -> PositionCounts:
         """Count over lists whose sizes are `group`, each ordered by position.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..._shared.checks import checked_number
-from ...datasets.pairs.load import load_pairs
+from ...datasets.loading.load_pairs import load_pairs
 from ...datasets.pairs.text_codes import alphabetical_codes, index_among
 from ...datasets.pairs.training_pairs import TrainingPairs
 from ...datasets.position_bias.examination import examination_of

@@ -10,7 +10,7 @@ import polars as pl
 
 from ..._shared.checks import checked_number
 from ...datasets.counts.pair_counts import require_positions
-from ...datasets.pairs.load import load_pairs
+from ...datasets.loading.load_pairs import load_pairs
 from ...datasets.pairs.text_codes import index_among
 from ...datasets.pairs.training_pairs import TrainingPairs
 from ...errors import InvalidInputError

@@ -2,8 +2,8 @@ from ._version import __version__ as __version__
 from .bandit.fusion_bandit import FusionBandit as FusionBandit
 from .bandit.serving.fusion_weights import FusionWeights as FusionWeights
 from .datasets.importers.letor import load_letor as load_letor
+from .datasets.loading.load_pairs import load_pairs as load_pairs
 from .datasets.log.interaction_log import InteractionLog as InteractionLog
-from .datasets.pairs.load import load_pairs as load_pairs
 from .datasets.pairs.splits import split_by_time as split_by_time
 from .datasets.pairs.training_pairs import TrainingPairs as TrainingPairs
 from .datasets.position_bias.estimator import PositionBias as PositionBias

@@ -1,0 +1,122 @@
+"""Where the arrays of training pairs lie: in memory, or in files that are mapped."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import DTypeLike, NDArray
+
+
+class ArrayWriter(Protocol):
+    """An array that is filled from its start, chunk by chunk."""
+
+    def write(self, chunk: NDArray[Any]) -> None:
+        """Append a chunk."""
+        ...
+
+    def finish(self) -> NDArray[Any]:
+        """Return the whole array, once all was written."""
+        ...
+
+
+class ArrayStorage(Protocol):
+    """Makes arrays, and series of text, of a known length."""
+
+    def array(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> ArrayWriter:
+        """Return the writer of an array."""
+        ...
+
+    def texts(self, name: str, chunks: Iterable[pl.Series]) -> pl.Series:
+        """Return the series that chunks of text make together."""
+        ...
+
+
+class InMemory:
+    """Arrays in memory."""
+
+    def array(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> ArrayWriter:
+        """Return the writer of an array."""
+        del name
+        return _MemoryWriter(np.empty(shape, dtype))
+
+    def texts(self, name: str, chunks: Iterable[pl.Series]) -> pl.Series:
+        """Return the series that chunks of text make together."""
+        return pl.concat([pl.Series(name, dtype=pl.String), *chunks], rechunk=True).alias(name)
+
+
+class OnDisk:
+    """Arrays in files of a folder, mapped: pages are read when they are used.
+
+    What is changed in such an array stays in memory, and does not change its file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def array(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> ArrayWriter:
+        """Return the writer of an array."""
+        return _FileWriter(self.folder / f"{name}.bin", np.dtype(dtype), shape)
+
+    def texts(self, name: str, chunks: Iterable[pl.Series]) -> pl.Series:
+        """Return the series that chunks of text make together."""
+        path = self.folder / f"{name}.arrow"
+        write_texts(path, name, chunks)
+        return read_texts(path, name)
+
+
+class _MemoryWriter:
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array, self._used = array, 0
+
+    def write(self, chunk: NDArray[Any]) -> None:
+        self._array[self._used : self._used + len(chunk)] = chunk
+        self._used += len(chunk)
+
+    def finish(self) -> NDArray[Any]:
+        return self._array
+
+
+class _FileWriter:
+    def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self._path, self._dtype, self._shape = path, dtype, shape
+        self._file = path.open("wb")
+
+    def write(self, chunk: NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(chunk, self._dtype).data.cast("B"))
+
+    def finish(self) -> NDArray[Any]:
+        self._file.close()
+        return mapped_array(self._path, self._dtype, self._shape)
+
+
+def mapped_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return a file as an array; raises `OSError` or `ValueError` if it is not of that size."""
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    with path.open("rb") as file:
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def write_texts(path: Path, name: str, chunks: Iterable[pl.Series]) -> None:
+    """Write a column of text as an Arrow file."""
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.string_view())])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for chunk in chunks:
+            column = chunk.rechunk().to_arrow()
+            writer.write_batch(pa.record_batch([column.cast(pa.string_view())], schema=schema))
+
+
+def read_texts(path: Path, name: str) -> pl.Series:
+    """Return a column of text, mapped."""
+    return pl.read_ipc(path, memory_map=True)[name]
