@@ -2,7 +2,7 @@
 
 Profile ``fast``: at most 25 examples a test. Profile ``ci``, where the variable CI is set: as many
 as the test says, 100 by default. Both generate the same examples in every run, so that a change is
-judged by what it changed. Profile ``explore``, by RANKLOOM_TEST_EXPLORE=N: N random examples a test.
+judged by what it changed. Profile ``explore``, by RANKLOOM_TEST_EXPLORE=N: N random examples.
 """
 
 import os

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from .part import CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from ..pairs.array_storage import ArrayStorage, ArrayWriter
@@ -62,7 +64,7 @@ def chunks(log: MergedLog) -> Iterator[NDArray[np.int64]]:
     total = int(ends[-1]) if len(ends) else 0
     cuts = np.unique(np.searchsorted(ends, np.arange(0, total + CHUNK, CHUNK), side="left"))
     cuts[-1:] = len(kept)
-    for start, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for start, end in pairwise(cuts):
         yield kept[start:end]
 
 
@@ -105,7 +107,8 @@ def _chunk(
 def _with_common_codes(log: MergedLog, part: int, name: str, values: NDArray[Any]) -> NDArray[Any]:
     """Return values of a part with the codes that all parts have in common."""
     if name == "document":
-        return log.document_codes[part][values]
+        codes: NDArray[np.int32] = log.document_codes[part]
+        return codes[values]
     if name == "X" and CHANNEL in log.features:
         column = log.features.index(CHANNEL)
         values = values.copy()

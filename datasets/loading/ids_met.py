@@ -68,11 +68,12 @@ class IdCounts:
         if not self.shown or self.absent <= MAX_ABSENT * self.logged:
             return []
         part = share(self.absent, self.logged, f"{noun} of the interactions")
-        return [
+        note = (
             f"impressions: {part} do not occur in the impressions, such as {self.example!r}, while "
             f"these have {noun} such as {self.shown_example!r}. If the same ids are written in two "
             "ways, align them"
-        ]
+        )
+        return [note]
 
 
 @dataclass(frozen=True, eq=False)

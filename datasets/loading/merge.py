@@ -158,7 +158,7 @@ def _recoded(codes: list[NDArray[np.int32]], new: list[NDArray[np.int32]]) -> ND
 
 
 def _by_appearance(codes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Number codes in the order in which they first appear; -1 stays."""
+    """Return codes numbered in the order in which they first appear; -1 stays."""
     known = np.flatnonzero(codes >= 0)
     distinct, first = np.unique(codes[known], return_index=True)
     number = np.full(int(distinct.max(initial=-1)) + 1, -1, np.int32)

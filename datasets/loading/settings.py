@@ -1,4 +1,4 @@
-"""What a load is asked for, checked once: the same whether it runs in memory, on disk or on workers."""
+"""The parameters of a load, checked once: the same in memory, on disk and on workers."""
 
 from __future__ import annotations
 

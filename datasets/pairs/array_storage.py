@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -119,4 +119,7 @@ def write_texts(path: Path, name: str, chunks: Iterable[pl.Series]) -> None:
 
 def read_texts(path: Path, name: str) -> pl.Series:
     """Return a column of text, mapped."""
-    return pl.read_ipc(path, memory_map=True)[name]
+    import pyarrow as pa
+
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    return pl.Series(name, table[name])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...datasets.pairs.array_storage import InMemory
 from ...datasets.pairs.features import join_features
 from ...datasets.pairs.training_pairs import TrainingPairs
 
@@ -256,7 +257,7 @@ class Searches:
         )
         if self.features is None:
             return pairs
-        return join_features(pairs, self.features, "features")
+        return join_features(pairs, self.features, "features", InMemory())
 
     def _own_where_missing(self) -> tuple[NDArray[np.int32], pl.Series]:
         import polars as pl

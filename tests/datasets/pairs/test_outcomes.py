@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rankloom.datasets import load_pairs, simulate_catalogue, simulate_interactions
+from rankloom.datasets.pairs.array_storage import InMemory
 from rankloom.datasets.pairs.features import without_outcomes
 from rankloom.datasets.pairs.outcomes import _pair_counts, outcome_features
 
@@ -56,7 +57,9 @@ def test_outcomes_are_left_out_and_named(log, values):
     found = outcome_features(pairs)
     assert list(found) == ["new"]
     assert found["new"] > 0.99
-    without = without_outcomes(replace(pairs, report=replace(pairs.report, features_left_out={})))
+    without = without_outcomes(
+        replace(pairs, report=replace(pairs.report, features_left_out={})), InMemory()
+    )
     assert without.feature_names == log.feature_names
     np.testing.assert_array_equal(without.X, log.X)
     assert "nearly determines the click" in without.report.features_left_out["new"]
