@@ -71,7 +71,9 @@ def chunks(log: MergedLog) -> Iterator[NDArray[np.int64]]:
 def _of_one_part(log: MergedLog, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return the columns of the only part, which is in the right order, without a copy."""
     part = log.parts[0]
-    columns = part.columns(0, int(part.offsets[-1]), names)
+    columns: list[NDArray[Any]] = part.columns(0, int(part.offsets[-1]), names)
+    if log.features != part.features:
+        columns = [_with_common_codes(log, 0, *each) for each in zip(names, columns, strict=True)]
     dropped = part.pairs.group != log.group
     if dropped.any():
         kept = ~np.repeat(dropped, part.pairs.group)
@@ -108,10 +110,12 @@ def _with_common_codes(log: MergedLog, part: int, name: str, values: NDArray[Any
     """Return values of a part with the codes that all parts have in common."""
     if name == "document":
         codes: NDArray[np.int32] = log.document_codes[part]
-        return codes[values]
+        common: NDArray[np.int32] = codes[values]
+        return common
+    if name == "X":
+        values = values[:, [log.parts[part].features.index(each) for each in log.features]]
     if name == "X" and CHANNEL in log.features:
         column = log.features.index(CHANNEL)
-        values = values.copy()
         known = ~np.isnan(values[:, column])
         values[known, column] = log.channel_codes[part][values[known, column].astype(np.int32)]
     return values

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...errors import InvalidInputError
 from ..pairs.array_storage import InMemory
 from ..reading.scan import check_mapped
 from ..record.times import microseconds
 from .finish import finish
 from .merge import merge_parts
+from .out_of_core import MIN_LIMIT, load_out_of_core, parse_size
 from .part import build_part
 from .settings import BUILTIN_FEATURES, LoadSettings
 from .side_tables import SideTables
@@ -43,6 +45,8 @@ def load_pairs(
     attribution: str | None = None,
     on_error: Literal["quarantine", "raise"] = "quarantine",
     quarantine: str | Path | None = None,
+    memory_limit: int | str | None = None,
+    workdir: str | Path | None = None,
 ) -> TrainingPairs:
     """Turn stored interactions into query-document pairs, one per execution and document.
 
@@ -100,6 +104,15 @@ def load_pairs(
         What happens to a row that breaks a rule of the record.
     quarantine : path, optional
         File (.jsonl, .csv or .parquet) that takes the refused rows with their reasons.
+    memory_limit : int or str, optional
+        Bytes, or a size such as ``"2GB"``, from 256 MB on: rows are written to partitions in
+        `workdir` by a hash of their execution and folded one partition after the other. The pairs
+        are the same; their arrays are mapped from files, so that memory holds what is used of
+        them. The limit is kept for logs whose distinct documents, queries and users, and 60 bytes
+        an execution, take less than half of it; tables beside the log are held in memory whole.
+    workdir : path, optional
+        Folder for these files, some 100 bytes a row, which go with the pairs and even if the
+        process is killed with the next load there; that of temporary files if None.
 
     Returns
     -------
@@ -112,6 +125,8 @@ def load_pairs(
         If a file is missing, truncated or of another format.
     NoExposuresError
         If the log holds no document that was shown and not clicked.
+    StoreError
+        If the disk of `workdir` becomes full.
     InvalidInputError
         If a parameter is wrong, or no row makes a pair.
 
@@ -142,10 +157,19 @@ def load_pairs(
         quarantine=quarantine,
         has_impressions=impressions is not None,
     )
+    limit = None if memory_limit is None else parse_size(memory_limit)
+    if workdir is not None and limit is None:
+        msg = "workdir: is for loading in partitions; give memory_limit, such as '2GB', too"
+        raise InvalidInputError(msg)
+    if limit is not None and limit < MIN_LIMIT:
+        msg = f"memory_limit: expected at least 256 MB, got {memory_limit!r}"
+        raise InvalidInputError(msg)
     tables = SideTables.read(
         settings, features=features, impressions=impressions, judgments=judgments
     )
-    return _load_in_memory(source, settings, tables)
+    if limit is None:
+        return _load_in_memory(source, settings, tables)
+    return load_out_of_core(source, settings, tables, memory_limit=limit, workdir=workdir)
 
 
 def _load_in_memory(source: Any, settings: LoadSettings, tables: SideTables) -> TrainingPairs:
@@ -158,7 +182,7 @@ def _load_in_memory(source: Any, settings: LoadSettings, tables: SideTables) -> 
     check_mapped(*reader.scans)
     rows = reader.finish()
     reader.date_future_rows(rows, microseconds(settings.clock))
-    log = merge_parts([build_part(rows, settings, reader, None)])
+    log = merge_parts([build_part(rows, settings, reader)])
     return finish(
         log,
         settings,

@@ -42,6 +42,8 @@ class MergedLog:
         Number of the user in the order of first appearance, -1 where none is named.
     queries, documents, channels : Series of String
         Distinct and sorted.
+    features : tuple of str
+        Columns of the parts' features that are features of the log.
     document_codes, channel_codes : list of ndarray of int32
         For each part, its documents and channels among the common ones.
     """
@@ -58,6 +60,7 @@ class MergedLog:
     channels: pl.Series
     document_codes: list[NDArray[np.int32]]
     channel_codes: list[NDArray[np.int32]]
+    features: tuple[str, ...]
 
     @property
     def counts(self) -> PartCounts:
@@ -74,11 +77,6 @@ class MergedLog:
         """Time of the last row, in microseconds."""
         return max(part.latest for part in self.parts)
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Columns of the parts' features."""
-        return self.parts[0].features
-
     def notes_of_ids(self) -> list[str]:
         """Return what to say of ids that only one of interactions and impressions has."""
         return notes_of([part.met for part in self.parts if part.met is not None])
@@ -86,6 +84,10 @@ class MergedLog:
     def without(self, dropped: NDArray[np.bool_]) -> MergedLog:
         """Return the log with some executions dropped; shape (e,)."""
         return replace(self, group=np.where(dropped, np.int32(0), self.group))
+
+    def with_features(self, features: Sequence[str]) -> MergedLog:
+        """Return the log with some of the features."""
+        return replace(self, features=tuple(features))
 
     @property
     def kept(self) -> NDArray[np.int64]:
@@ -118,6 +120,7 @@ def merge_parts(parts: Sequence[Part]) -> MergedLog:
         channels=channels,
         document_codes=document_codes,
         channel_codes=channel_codes,
+        features=parts[0].features,
     )
 
 
@@ -147,8 +150,8 @@ class ExecutionTexts:
 
 def _common(texts: list[pl.Series]) -> tuple[pl.Series, list[NDArray[np.int32]]]:
     """Return the distinct texts of all parts, sorted, and the codes of each part's among them."""
-    if len(texts) == 1:
-        return texts[0], [np.arange(len(texts[0]), dtype=np.int32)]
+    if all(each is texts[0] for each in texts):
+        return texts[0], [np.arange(len(texts[0]), dtype=np.int32)] * len(texts)
     distinct = pl.concat(texts).unique().sort()
     return distinct, [index_among(each, distinct).astype(np.int32) for each in texts]
 

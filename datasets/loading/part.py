@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..pairs.placement import UnplacedRows
     from ..pairs.row_reader import LogRows
     from .settings import LoadSettings
+    from .shared_texts import SharedTexts
 
 CHANNEL: Final = "feature_uri"
 
@@ -131,12 +132,17 @@ class Part:
 
 
 def build_part(
-    rows: LogRows, settings: LoadSettings, reader: UnplacedRows, features: Sequence[str] | None
+    rows: LogRows,
+    settings: LoadSettings,
+    reader: UnplacedRows,
+    features: Sequence[str] | None = None,
+    shared: SharedTexts | None = None,
 ) -> Part:
     """Fold rows, all that there are of their executions, into a part.
 
     `rows` are changed. `reader` takes back rows for which no position is found. `features`: the
-    log's own columns that become features; None: those that are filled in these rows.
+    log's own columns that become features; None: those that are filled in these rows. `shared`:
+    the sorted texts that the codes of these rows index, where parts have them in common.
     """
     met = IdsMet.of(rows) if settings.has_impressions else None
     placed = place_rows(reader, rows, query_key=settings.query_key, window=settings.window)
@@ -154,9 +160,11 @@ def build_part(
         context=executions.context,
         pairs=pairs,
         features=tuple(features),
-        documents=rows.texts["feature_id"].sort(),
-        queries=executions.queries[: executions.own_queries_from],
-        channels=rows.texts[CHANNEL].sort(),
+        documents=shared["feature_id"] if shared else rows.texts["feature_id"].sort(),
+        queries=shared[settings.query_text]
+        if shared
+        else executions.queries[: executions.own_queries_from],
+        channels=shared[CHANNEL] if shared else rows.texts[CHANNEL].sort(),
         users=rows.texts["user_id"],
         latest=int(rows.time.max(initial=NO_TIME)),
         counts=PartCounts(

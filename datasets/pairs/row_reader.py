@@ -81,15 +81,11 @@ class LogRows:
         return len(self.types)
 
     def select(self, kept: NDArray[np.bool_]) -> LogRows:
-        """Return some rows, with the texts that these name; all users and sessions stay."""
+        """Return some rows, with the executions that these name; all other texts stay."""
         codes = {name: own[kept] for name, own in self.codes.items()}
-        texts = dict(self.texts)
-        for name in codes.keys() - {"session_id", "user_id"}:
-            codes[name], used = _renumbered(codes[name])
-            texts[name] = texts[name].gather(used)
+        codes["execution_id"], used = _renumbered(codes["execution_id"])
+        texts = self.texts | {"execution_id": self.texts["execution_id"].gather(used)}
         carried = self.carried[kept]
-        channel = codes["feature_uri"]
-        carried[:, CARRIED.index("feature_uri")] = np.where(channel < 0, np.nan, channel)
         without = kept[self.without_execution]
         place = np.cumsum(kept) - 1
         return replace(
@@ -252,6 +248,11 @@ class RowReader:
     def filled(self) -> dict[str, int]:
         """Recommended field -> rows read so far that have it."""
         return self._filled
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of text that have a code in every row."""
+        return tuple(self._codes)
 
     def texts(self) -> dict[str, pl.Series]:
         """Return the distinct texts of every column, in the order of their codes."""

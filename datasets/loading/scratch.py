@@ -1,0 +1,78 @@
+"""A folder for files that are needed while a log is loaded, which goes whatever happens."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ...errors import InvalidInputError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX: Final = "rankloom-load-"
+_LOCK: Final = "lock"
+_FULL: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+@contextmanager
+def scratch_folder(workdir: str | Path | None) -> Iterator[Path]:
+    """Make a folder in `workdir`, or where temporary files go, and remove it at the end.
+
+    What loads that were killed left in `workdir` is removed first. Files that are mapped stay
+    readable after their folder is gone.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder cannot be made.
+    StoreError
+        If the disk becomes full.
+    """
+    base = Path(tempfile.gettempdir() if workdir is None else workdir)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(base)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    except OSError as error:
+        msg = f"workdir: cannot write to {str(base)!r}: {error.strerror or error}"
+        raise InvalidInputError(msg) from error
+    try:
+        with (folder / _LOCK).open("wb") as lock:
+            _lock(lock.fileno())
+            yield folder
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        written = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+        msg = (
+            f"workdir: no space left in {str(base)!r} after {written / 1e9:.2f} GB of files for "
+            "this load, which were removed. Free space, or give workdir= on another disk"
+        )
+        raise StoreError(msg) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_over(base: Path) -> None:
+    """Remove the folders of loads that no longer run: nobody holds their locks."""
+    for folder in base.glob(f"{PREFIX}*"):
+        try:
+            with (folder / _LOCK).open("rb") as lock:
+                _lock(lock.fileno())
+        except OSError:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file for this process; raises `OSError` if another one has it, or cannot lock."""
+    try:
+        import fcntl
+    except ImportError as error:  # Windows removes no folder whose files are mapped
+        raise OSError(errno.ENOSYS, "no file locks") from error
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
