@@ -11,6 +11,9 @@ INSTALL = PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --quiet -
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
 
+# Tests start processes and several workers: each would compile all of the library and the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-slow check clean
 
 help:
