@@ -5,6 +5,7 @@ as the test says, 100 by default. Both generate the same examples in every run, 
 judged by what it changed. Profile ``explore``, by RANKLOOM_TEST_EXPLORE=N: N random examples.
 """
 
+import gc
 import os
 
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,12 @@ settings.register_profile("fast", **SAME, max_examples=MAX_FAST_EXAMPLES)
 settings.register_profile("explore", **PATIENT, max_examples=EXPLORED or 100)
 PROFILE = "explore" if EXPLORED else "ci" if os.environ.get("CI") else "fast"
 settings.load_profile(PROFILE)
+
+
+def pytest_collection_finish():
+    """Keep what all tests import out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_itemcollected(item):

@@ -39,7 +39,6 @@ from .json_lines import JsonLinesSource, json_schema
 from .partitioned import PartitionedSource
 from .quarantine import FAULT_SCHEMA, VALUE_CHARACTERS
 from .records import RecordsSource
-from .source import NO_VALUES
 from .type_masks import MISSING, NULL, UNKNOWN, TypeReader
 
 if TYPE_CHECKING:
@@ -56,6 +55,9 @@ ZERO_RESULTS = prepared_name("zero_results")
 EVENT_TIME = "event_time"
 ALIAS = "document_id"
 ALWAYS = ("feature_id", "interaction_type", "position")
+FIRST_ROWS: Final = 1_000
+"""How many records at least are looked at for the keys that a source has."""
+
 _NUMBERS: Final = ("position", "document_score", "result_set_size")
 
 
@@ -188,15 +190,20 @@ class ColumnPlan:
         return self.source.schema is None or name in self.source.schema
 
     def names(self) -> set[str]:
-        """Return the names of the columns, or the keys of the first records."""
+        """Return the names of the columns, or the keys of at least the first 1,000 records."""
         source: Source | PartitionedSource = self.source
         found = set(source.schema or ())
         if isinstance(source, PartitionedSource):
             found.update(source.shared)
             source = source.source
         if isinstance(source, JsonLinesSource | RecordsSource):
-            for row in next(source.values(), NO_VALUES).rows:
-                found.update(map(str, row))
+            n_read = 0
+            # The last line of a file, if no newline ends it, is a block of its own.
+            for values in source.values():
+                found.update(str(key) for row in values.rows for key in row)
+                n_read += len(values.rows)
+                if n_read >= FIRST_ROWS:
+                    break
         return found
 
     def check_keys(self) -> None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import numpy as np
 import polars as pl
 
 from ...errors import UnreadableSourceError
@@ -14,6 +13,7 @@ from ...errors import UnreadableSourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 BATCH_ROWS: Final = 500_000
@@ -56,9 +56,6 @@ class Values:
     rows: Sequence[Mapping[str, Any]]
     numbers: NDArray[np.int64]
     refused: pl.DataFrame | None = None
-
-
-NO_VALUES: Final = Values((), np.empty(0, np.int64))
 
 
 class Source(Protocol):

@@ -12,7 +12,7 @@ from rankloom.errors import InvalidInputError, NoExposuresError
 
 ARMS = ["text", "image", "audio"]
 EQUAL = dict.fromkeys(ARMS, 1 / 3)
-USERS = 20_000
+USERS = 6_000
 
 
 def row(n, arm, types=("impression",), **fields):

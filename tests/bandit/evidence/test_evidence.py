@@ -189,7 +189,7 @@ def test_credit_goes_to_the_channels_of_the_setting(credit):
     np.testing.assert_allclose(sums.S, expected["S"], rtol=1e-9)
 
 
-EVENTS = make_events(10_000, seed=3)
+EVENTS = make_events(4_000, seed=3)
 
 
 @pytest.fixture(scope="module")

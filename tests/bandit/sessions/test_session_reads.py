@@ -171,11 +171,13 @@ def test_a_read_gets_a_session_as_it_was_before_a_batch_or_after_it():
             over.set()
         for reader in readers:
             reader.result(30)
-    assert len({float(N[1]) for (N, _), _ in reads}) > 10
-    for (N, _), of_user in reads:
-        assert N[0] == 0.0
-        assert min(abs(N[1] - exposures) for exposures in whole) < 1e-12
-        np.testing.assert_allclose(of_user, past_sums[:2], rtol=1e-9, atol=1e-12)
+    of_session, of_user = np.array(reads).swapaxes(0, 1)  # each: read, N or S, channel
+    assert (of_session[:, 0, 0] == 0.0).all()
+    found = np.unique(of_session[:, 0, 1])
+    assert len(found) > 10
+    assert np.abs(found[:, None] - sorted(whole)).min(axis=1).max() < 1e-12
+    expected = np.broadcast_to(past_sums[:2], of_user.shape)
+    np.testing.assert_allclose(of_user, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_posterior_of_long_ago_knows_its_part_of_a_session():

@@ -243,7 +243,7 @@ def test_a_live_unit_takes_at_most_250_bytes():
     evidence = Evidence(["text"])
     rng = np.random.default_rng(0)
     units = 0
-    for session in range(2_000):
+    for session in range(500):
         shown = int(rng.integers(5, 11))
         units += shown
         for number in range(shown):
@@ -259,6 +259,6 @@ def test_a_live_unit_takes_at_most_250_bytes():
         size = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert len(again) == len(state.sessions) == 2_000
+    assert len(again) == len(state.sessions) == 500
     assert again.units == state.sessions.units == units
     assert size <= 250 * units

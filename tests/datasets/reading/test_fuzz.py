@@ -119,6 +119,7 @@ def _fields(line):
 @FAST
 @given(rows=st.lists(records, min_size=1, max_size=4), changes=mutations)
 @example(rows=[good], changes=[(5290, b",")])  # in the middle of the only "position"
+@example(rows=[good, {**good, "feature_id": None}], changes=[(2, b",")])  # in the first of two
 def test_mutated_json_lines_are_counted_line_by_line(tmp_path, rows, changes):
     data = _mutated(b"\n".join(json.dumps(row).encode() for row in rows), changes)
     path = tmp_path / "x.jsonl"
