@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..pairs.array_storage import ArrayStorage
     from ..pairs.training_pairs import TrainingPairs
-    from ..reading.scan import Scan
+    from ..reading.scan_counts import ScanCounts
     from .merge import MergedLog
     from .settings import LoadSettings
     from .side_tables import SideTables
@@ -33,13 +33,14 @@ def finish(
     tables: SideTables,
     storage: ArrayStorage,
     *,
-    scans: Sequence[Scan],
+    scans: Sequence[ScanCounts],
     filled: Mapping[str, int],
     unknown_context: Sequence[str] = (),
 ) -> TrainingPairs:
     """Return the pairs of a log with their report.
 
-    `scans`, `filled`: what the reader counted. `unknown_context`: columns of context in no row.
+    `scans`, `filled`: what was counted while reading. `unknown_context`: columns of context that no
+    row has.
     """
     report = report_of_rows(log, scans, filled, settings)
     check_rows(log, report, unknown_context)

@@ -188,7 +188,7 @@ def _load_in_memory(source: Any, settings: LoadSettings, tables: SideTables) -> 
         settings,
         tables,
         InMemory(),
-        scans=reader.scans,
+        scans=[scan.counts for scan in reader.scans],
         filled=reader.filled,
         unknown_context=[name for name in settings.context if rows.texts[name].is_empty()],
     )

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
 from ...errors import InvalidInputError
 from ..pairs.array_storage import OnDisk
 from ..pairs.fold import NO_TIME
 from ..reading.open_sources import OpenedSources
 from ..reading.scan import check_mapped
-from ..record.times import microseconds
 from .finish import finish
+from .fold_partition import PartitionFold, RowFile
 from .merge import merge_parts
-from .part import build_part
 from .progress import rows_shown
-from .row_files import PartitionRows, RowFiles, row_file
+from .readings import Reading, write_rows
+from .row_files import RowFiles, row_file
 from .scratch import scratch_folder
 from .shared_texts import share_texts
 from .stored_part import store_part
@@ -30,11 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..pairs.row_reader import LogRows, RowReader
     from ..pairs.training_pairs import TrainingPairs
     from ..reading.scan import Positions
-    from ..record.signals import SignalTable
-    from .part import Part
+    from .fold_partition import FoldedPartition
     from .settings import LoadSettings
     from .shared_texts import SharedTexts
     from .side_tables import SideTables
@@ -84,47 +80,41 @@ def load_out_of_core(
 
     `memory_limit`: bytes. `partitions`: how many; None: by the limit.
     """
-    if settings.window is not None:
-        msg = (
-            "attribution: a row without an execution may belong to any partition, so it cannot be "
-            "attributed where a log is loaded in partitions; leave out attribution or memory_limit"
-        )
-        raise InvalidInputError(msg)
+    refuse_attribution(settings, "memory_limit")
     with scratch_folder(workdir) as folder:
-        reading = _read(source, settings, tables, folder, memory_limit, partitions)
-        log = merge_parts(list(_parts(reading, settings, folder)))
-        reading.refuse()
+        reading, texts, codes = _read(source, settings, tables, folder, memory_limit, partitions)
+        fold = PartitionFold(settings, texts, reading.filled, reading.future_date)
+        reasons = np.full(reading.unplaced, None, np.object_)
+        unknown = reading.unknown_context(settings, texts)
+        parts = []
+        for folded in _folded(fold, reading.rows, codes, folder):
+            parts.append(folded.part)
+            reasons[folded.unplaced] = folded.reasons
+        log = merge_parts(parts)
+        reading.refuse(reasons)
         (folder / "pairs").mkdir()
-        reader = reading.reader
         return finish(
-            log.with_features([name for name in log.features if reader.filled[name]]),
+            log.with_features([name for name in log.features if reading.filled[name]]),
             settings,
             tables,
             OnDisk(folder / "pairs"),
-            scans=reader.scans,
-            filled=reader.filled,
-            unknown_context=[name for name in settings.context if reading.texts[name].is_empty()],
+            scans=reading.scans,
+            filled=reading.filled,
+            unknown_context=unknown,
         )
 
 
-@dataclass
-class _Reading:
-    """What reading all rows left: files of partitions, and what concerns all rows.
+def refuse_attribution(settings: LoadSettings, instead: str) -> None:
+    """Raise if rows are to be attributed to displays of any partition.
 
-    `latest`: time of the latest row that is not of the future. `reasons`: why rows without a
-    position are refused, by their number; None where they are not.
+    `instead`: the parameter to leave out for it.
     """
-
-    reader: RowReader
-    files: RowFiles
-    texts: SharedTexts
-    codes: dict[str, NDArray[np.int32]]
-    latest: int
-    reasons: NDArray[np.object_]
-
-    def refuse(self) -> None:
-        """Send the rows for which no position was found to the quarantine."""
-        self.reader.refuse_unplaced(pl.Series(self.reasons.tolist(), dtype=pl.String))
+    if settings.window is not None:
+        msg = (
+            "attribution: a row without an execution may belong to any partition, so it cannot be "
+            f"attributed where a log is loaded in partitions; leave out attribution or {instead}"
+        )
+        raise InvalidInputError(msg)
 
 
 def _read(
@@ -134,9 +124,8 @@ def _read(
     folder: Path,
     memory_limit: int,
     partitions: int | None,
-) -> _Reading:
-    reader, on_error = settings.reader(), settings.on_error
-    clock, latest = microseconds(settings.clock), NO_TIME
+) -> tuple[Reading, SharedTexts, dict[str, NDArray[np.int32]]]:
+    reader, latest = settings.reader(), NO_TIME
     positions: Positions = "some" if tables.impressions is None else "optional"
     (folder / "rows").mkdir()
     sources: list[tuple[OpenedSources, Any]] = [(OpenedSources(source, "source"), None)]
@@ -149,21 +138,20 @@ def _read(
         rows_shown("Reading", expected) as advance,
     ):
         for each, types in sources:
-            blocks = reader.read_in_blocks(
+            latest_there = write_rows(
+                reader,
                 each,
-                on_error=on_error,
-                default_types=types,
+                files,
+                settings,
+                types=types,
                 positions=positions if types is None else "required",
+                advance=advance,
             )
-            for rows in blocks:
-                latest = max(latest, int(rows.time[rows.time != clock].max(initial=NO_TIME)))
-                files.write(rows, from_impressions=types is not None)
-                advance(len(rows))
+            latest = max(latest, latest_there)
     check_mapped(*reader.scans)
     texts, codes = share_texts([reader.texts()], settings)
-    unplaced = sum(scan.unplaced.height for scan in reader.scans)
-    reasons = np.full(unplaced, None, np.object_)
-    return _Reading(reader, files, texts, codes[0], latest, reasons)
+    counts = [scan.counts for scan in reader.scans]
+    return Reading(counts, reader.filled, latest, files.rows), texts, codes[0]
 
 
 def _expected_rows(sources: Sequence[OpenedSources]) -> int | None:
@@ -179,43 +167,20 @@ def _partition_count(rows: int | None, memory_limit: int) -> int:
     return int(np.clip(-(-rows * _BYTES_PER_ROW * 4 // memory_limit), 2, _MOST))
 
 
-@dataclass
-class _Refusals:
-    """Keeps why rows of one partition get no position."""
-
-    signals: SignalTable
-    reasons: pl.Series | None = None
-
-    def refuse_unplaced(self, reasons: pl.Series) -> None:
-        """Keep the reasons."""
-        self.reasons = reasons
-
-
-def _parts(reading: _Reading, settings: LoadSettings, folder: Path) -> Iterator[Part]:
+def _folded(
+    fold: PartitionFold,
+    counts: NDArray[np.int64],
+    codes: dict[str, NDArray[np.int32]],
+    folder: Path,
+) -> Iterator[FoldedPartition]:
     """Fold one partition after the other; yield the parts, whose pairs are on disk."""
-    of_ids = replace(settings, query_key=settings.query_text)  # texts of queries are ids by now
-    features = [name for name in settings.builtin_features if reading.reader.filled[name]]
-    counts, clock = reading.files.rows, microseconds(settings.clock)
-    dated = reading.latest != NO_TIME and any(s.rows_of_future for s in reading.reader.scans)
     with rows_shown("Folding", int(counts.sum())) as advance:
         for number, count in enumerate(counts):
             if not count and number:  # the first one is there for a log without any row
                 continue
-            rows, unplaced = _rows_of(reading, settings, row_file(folder / "rows", number))
-            if dated:
-                rows.time[rows.time == clock] = reading.latest
-            refusals = _Refusals(settings.signals)
-            part = build_part(rows, of_ids, refusals, features, reading.texts)
-            if refusals.reasons is not None:
-                reading.reasons[unplaced] = refusals.reasons.to_list()
-            yield store_part(part, folder / f"part-{number:05d}")
+            path = row_file(folder / "rows", number)
+            folded = fold.fold([RowFile(path, codes)])
+            path.unlink()
+            part = store_part(folded.part, folder / f"part-{number:05d}")
+            yield folded._replace(part=part)
             advance(int(count))
-
-
-def _rows_of(
-    reading: _Reading, settings: LoadSettings, path: Path
-) -> tuple[LogRows, NDArray[np.int64]]:
-    rows = PartitionRows(reading.texts, wants_sessions="session_id" in settings.context)
-    rows.add(path, reading.codes)
-    path.unlink()
-    return rows.finish(reading.reader.filled)

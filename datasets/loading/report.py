@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..quality.bots import BotLists
-    from ..reading.scan import Scan
+    from ..reading.scan_counts import ScanCounts
     from .merge import MergedLog
     from .settings import LoadSettings
 
@@ -30,7 +30,7 @@ _NO_EXPOSURES: Final = (
 
 
 def report_of_rows(
-    log: MergedLog, scans: Sequence[Scan], filled: Mapping[str, int], settings: LoadSettings
+    log: MergedLog, scans: Sequence[ScanCounts], filled: Mapping[str, int], settings: LoadSettings
 ) -> LoadReport:
     """Return what was read; the quarantine is written.
 

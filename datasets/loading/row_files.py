@@ -48,7 +48,7 @@ def partition_of(ids: pl.Series, partitions: int) -> NDArray[np.int32]:
     --------
     >>> import polars as pl
     >>> partition_of(pl.Series(["e1", "e2", "e1"]), 4).tolist()
-    [2, 3, 2]
+    [3, 2, 3]
     """
     return (stable_ids_of(ids) % np.uint64(partitions)).astype(np.int32)
 
@@ -201,7 +201,7 @@ class _IdsByUse:
 
         del number
         used, new = np.unique(codes, return_inverse=True)
-        missing = len(used) and used[0] < 0
+        missing = int(len(used) > 0 and used[0] < 0)
         indices = pa.array(new.astype(np.int32) - np.int32(missing), mask=codes < 0)
         return pa.DictionaryArray.from_arrays(indices, self._ids.take(pa.array(used[missing:])))
 
@@ -227,8 +227,14 @@ class PartitionRows:
         self._ids = {name: Interner() for name in OF_PARTS}
         self._columns: dict[str, list[NDArray[Any]]] = {}
 
-    def add(self, path: Path, codes: Mapping[str, NDArray[np.int32]]) -> None:
-        """Add a file; `codes`: code in the file -> code among the shared texts, by column."""
+    def add(
+        self, path: Path, codes: Mapping[str, NDArray[np.int32]], first_unplaced: int = 0
+    ) -> None:
+        """Add a file.
+
+        `codes`: code in the file -> code among the shared texts, by column. `first_unplaced`: how
+        many rows without a position come before those of this reading.
+        """
         import pyarrow as pa
 
         with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as stream:
@@ -238,6 +244,8 @@ class PartitionRows:
             for batch in stream:
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     values = self._values(name, column, codes)
+                    if name == "unplaced" and first_unplaced:
+                        values = np.where(values < 0, values, values + first_unplaced)
                     self._columns[name].append(values)
 
     def _values(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,7 @@ def scratch_folder(workdir: str | Path | None) -> Iterator[Path]:
     StoreError
         If the disk becomes full.
     """
-    base = Path(tempfile.gettempdir() if workdir is None else workdir)
+    base = Path(tempfile.gettempdir() if workdir is None else workdir).absolute()
     try:
         base.mkdir(parents=True, exist_ok=True)
         _remove_left_over(base)
@@ -55,7 +55,17 @@ def scratch_folder(workdir: str | Path | None) -> Iterator[Path]:
         )
         raise StoreError(msg) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder into which other processes may still be writing.
+
+    By its new name they do not find it, so that nothing appears while it is being emptied.
+    """
+    with suppress(OSError):  # a system that renames no folder whose files are open
+        folder = folder.rename(folder.with_name(f"{folder.name}-removed"))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_left_over(base: Path) -> None:

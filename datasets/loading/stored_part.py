@@ -74,7 +74,7 @@ def store_part(part: Part, folder: Path) -> Part:
     folder.mkdir()
     pairs = part.pairs
     stored = {
-        name: _store_array(folder / f"{name}.bin", getattr(pairs, name))
+        name: store_array(folder / f"{name}.bin", getattr(pairs, name))
         for name in PairColumns._fields
         if name != "group"
     }
@@ -90,7 +90,8 @@ def store_part(part: Part, folder: Path) -> Part:
     )
 
 
-def _store_array(path: Path, array: NDArray[Any]) -> Any:
+def store_array(path: Path, array: NDArray[Any]) -> Any:
+    """Write an array to a file, and return it as a `FileArray`."""
     with path.open("wb") as file:
         file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
     return FileArray(path, array.dtype, array.shape)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..reading.scan import Positions
+    from ..reading.scan_counts import ScanCounts
     from ..record.mapping import InputMapping
     from ..record.signals import SignalTable
 
@@ -224,13 +225,7 @@ class RowReader:
 
     def refuse_unplaced(self, reasons: pl.Series) -> None:
         """Send rows without a position to the quarantine, for a reason each; None: keep one."""
-        start = 0
-        for scan in self.scans:
-            end = start + scan.unplaced.height
-            refused = scan.refuse_unplaced(reasons[start:end])
-            start = end
-            for name in _COVERED:
-                self._filled[name] -= int(refused[name].sum()) if refused.height else 0
+        refuse_unplaced(self.scans, self._filled, reasons)
 
     def date_future_rows(self, rows: LogRows, clock: int) -> None:
         """Date rows of the future, which were dated at the clock, as the latest other row.
@@ -318,6 +313,22 @@ class RowReader:
         self._without.extend(start + without.arg_true().to_numpy())
         chosen = batch["session_id"].filter(without)
         self._session.extend(self._interners["session_id"].add(chosen))
+
+
+def refuse_unplaced(
+    scans: Sequence[Scan | ScanCounts], filled: dict[str, int], reasons: pl.Series
+) -> None:
+    """Send rows without a position to the quarantines of their scans, for a reason each.
+
+    None keeps a row. `filled`: recommended field -> rows that have it; less the refused ones then.
+    """
+    start = 0
+    for scan in scans:
+        end = start + scan.unplaced.height
+        refused = scan.refuse_unplaced(reasons[start:end])
+        start = end
+        for name in _COVERED:
+            filled[name] -= int(refused[name].sum()) if refused.height else 0
 
 
 def _read_ahead(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

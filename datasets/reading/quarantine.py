@@ -145,7 +145,7 @@ class Quarantine:
         return part.with_columns(
             fields.gather(part["code"]).alias("field"),
             reasons.gather(part["code"]).alias("reason"),
-        )
+        ).select(*FAULT_SCHEMA)
 
 
 def check_format(path: str | Path) -> Path:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import polars as pl
 
 from ...errors import InvalidInputError, did_you_mean
-from ..record.fault import Fault
 from ..record.interaction import RECOMMENDED, canonical_schema
 from ..record.mapping import InputMapping, TimeUnit
 from ..record.signals import SignalTable, checked_types
@@ -18,7 +17,8 @@ from .column_names import likely_column
 from .column_plan import EVENT_TIME, ColumnPlan, Request
 from .column_rules import MASK
 from .open_sources import open_sources
-from .quarantine import FAULT_SCHEMA, Quarantine, check_format
+from .quarantine import Quarantine, check_format
+from .scan_counts import ScanCounts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 Positions: TypeAlias = Literal["required", "some", "optional"]
 """Whether every row needs a position, or at least one source of a scan, or none does."""
-
-_FIRST_YEAR: Final = 1990
-"""Earlier times than that come from a wrong unit."""
 
 
 class Scan:
@@ -129,7 +126,7 @@ class Scan:
         )
         self._sources = open_sources(source)
         self._plans = [ColumnPlan(each, self._request) for each in self._sources]
-        if positions == "some" and not any("position" in plan.sources for plan in self._plans):
+        if positions == "some" and not self.has_positions:
             strict = replace(self._request, needs_position=True)
             self._plans = [ColumnPlan(each, strict) for each in self._sources]
         pairs = zip(self._sources, self._plans, strict=True)
@@ -139,47 +136,55 @@ class Scan:
         self._start()
 
     def _start(self) -> None:
-        self.rows_read = self.rows_valid = self.rows_of_future = 0
-        self.quarantine = Quarantine()
-        self._null_words: Counter[str] = Counter()
-        self._refused_types: Counter[int] = Counter()
-        self._earliest: dt.datetime | None = None
-        self._unplaced: list[pl.DataFrame] = []
+        names = [(source.name, source.unit) for source in self._sources]
+        self._counts = ScanCounts(self.mapping, self._raises, names)
+
+    @property
+    def counts(self) -> ScanCounts:
+        """All that was counted, once all batches were read; it can be sent to other processes."""
+        counts = self._counts
+        counts.rewritten = Counter()
+        for plan in self._plans:
+            counts.rewritten.update(plan.types.rewritten)
+        counts.mapped = {name for plan in self._plans for name in plan.mapped}
+        counts.names = self.column_names() if counts.unmapped else set()
+        return counts
+
+    @property
+    def rows_read(self) -> int:
+        """Rows read so far."""
+        return self._counts.rows_read
+
+    @property
+    def rows_valid(self) -> int:
+        """Those of them that are valid."""
+        return self._counts.rows_valid
+
+    @property
+    def rows_of_future(self) -> int:
+        """Those of these whose times were later than now."""
+        return self._counts.rows_of_future
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The rows that broke a rule."""
+        return self._counts.quarantine
 
     @property
     def notes(self) -> list[str]:
         """What was read otherwise than written, once all batches were read."""
-        rewritten: Counter[tuple[str, str]] = Counter()
-        for plan in self._plans:
-            rewritten.update(plan.types.rewritten)
-        found = [
-            f"interaction_type: {rows:,} rows say {name!r}, which was read as {known!r}"
-            for (name, known), rows in sorted(rewritten.items())
-        ]
-        found += [
-            f"{name}: {rows:,} rows hold a word for a missing value, such as NULL or nan, and were "
-            "read as missing"
-            for name, rows in sorted(self._null_words.items())
-        ]
-        if self.rows_of_future:
-            found.append(
-                f"{self.rows_of_future:,} rows lie in the future; they count as of now, in "
-                "load_pairs as of the log's latest other row. Check the clock, the time zone and "
-                "the unit of their times"
-            )
-        if self._earliest is not None and self._earliest.year < _FIRST_YEAR:
-            found.append(
-                f"the earliest time is {self._earliest:%Y-%m-%d}; check time_unit="
-                f"{self.mapping.time_unit!r}"
-            )
-        return found
+        return self.counts.notes
 
     @property
     def unmapped(self) -> dict[str, str]:
         """Field -> column that the mapping names and no source has, once all were read."""
-        named = {name: self.mapping.columns[name] for name in self.mapping.columns}
         seen = {name for plan in self._plans for name in plan.mapped}
-        return {name: column for name, column in named.items() if name not in seen}
+        return {n: column for n, column in self.mapping.columns.items() if n not in seen}
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether any source has the column of positions."""
+        return any("position" in plan.sources for plan in self._plans)
 
     def column_names(self) -> set[str]:
         """Return the names of all sources' columns, or the keys of their first records."""
@@ -192,34 +197,24 @@ class Scan:
 
     def refused_of(self, mask: np.uint64) -> int:
         """Return how many quarantined rows are of a type in a bitmask."""
-        return sum(rows for types, rows in self._refused_types.items() if types & int(mask))
+        return self._counts.refused_of(mask)
 
     @property
     def refused_untyped(self) -> int:
         """How many quarantined rows have no type that could be read."""
-        typed = sum(rows for types, rows in self._refused_types.items() if types)
-        return self.quarantine.rows - typed
+        return self._counts.refused_untyped
 
     @property
     def unplaced(self) -> pl.DataFrame:
         """Valid rows without a position, which batches returned with null."""
-        empty = pl.DataFrame(schema={"source": pl.Int64, "row": pl.Int64, MASK: pl.UInt64})
-        return pl.concat([empty, *self._unplaced], how="diagonal")
+        return self._counts.unplaced
 
     def refuse_unplaced(self, reasons: pl.Series) -> pl.DataFrame:
         """Send rows of `unplaced` to the quarantine, for a reason each; None leaves a row valid.
 
         Returns the refused ones. Raises `InvalidInputError` if the scan's errors are fatal.
         """
-        rows = self.unplaced.with_columns(reasons.alias("reason")).drop_nulls("reason")
-        self.rows_valid -= rows.height
-        self._refused_types.update(rows[MASK].to_list())
-        self._unplaced = []
-        missing = {"field": pl.lit("position"), "value": pl.lit(None, pl.String)}
-        for (number,), bad in rows.sort("source", "row").group_by("source", maintain_order=True):
-            faults = bad.with_columns(**missing).select(*FAULT_SCHEMA)
-            self._refuse(self._sources[int(str(number))], faults)
-        return rows
+        return self._counts.refuse_unplaced(reasons)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yield valid rows in canonical columns, ``type_mask`` and ``event_time``.
@@ -239,43 +234,39 @@ class Scan:
                 plan.check_keys()
 
     def _check(self, number: int, source: Source, plan: ColumnPlan, block: Block) -> pl.DataFrame:
+        counts = self._counts
         valid, faults, future, null_words, unplaced = plan.check(block.frame)
         if len(unplaced):
             self._note_unplaced(valid, number, _numbers(block, unplaced))
-        self.rows_of_future += future
-        self._null_words.update(null_words)
+        counts.rows_of_future += future
+        counts.null_words.update(null_words)
         if self.mapping.time_unit is not None and plan.timed and not valid.is_empty():
             earliest = valid[EVENT_TIME].min()
-            times = [time for time in (self._earliest, earliest) if isinstance(time, dt.datetime)]
-            self._earliest = min(times, default=None)
+            times = [time for time in (counts.earliest, earliest) if isinstance(time, dt.datetime)]
+            counts.earliest = min(times, default=None)
         refused = [] if block.refused is None else [block.refused]
         if faults is not None:
             rows = pl.Series("row", _numbers(block, faults["row"].to_numpy()))
-            self._refused_types.update(faults[MASK].to_list())
+            counts.refused_types.update(faults[MASK].to_list())
             refused.append(faults.drop(MASK).with_columns(rows))
         bad = pl.concat(refused).sort("row") if refused else None
-        self.rows_read += block.frame.height + (
+        counts.rows_read += block.frame.height + (
             0 if block.refused is None else block.refused.height
         )
-        self.rows_valid += valid.height
+        counts.rows_valid += valid.height
         if source.schema is None:
             self.present |= {n for n in plan.present if valid[n].null_count() < valid.height}
         if bad is not None and not bad.is_empty():
-            self._refuse(source, bad)
+            counts.refuse(number, bad)
         return valid
 
     def _note_unplaced(self, valid: pl.DataFrame, number: int, rows: NDArray[np.int64]) -> None:
         covered = [n for n in (*RECOMMENDED, EVENT_TIME) if n in valid.columns]
         chosen = valid.filter(pl.col("position").is_null())
         where = [pl.lit(number, pl.Int64).alias("source"), pl.Series("row", rows, pl.Int64)]
-        self._unplaced.append(chosen.select([*where, MASK, pl.col(covered).is_not_null()]))
-
-    def _refuse(self, source: Source, bad: pl.DataFrame) -> None:
-        self.quarantine.add(source.name, bad)
-        if self._raises:
-            row, *fault = bad.row(0)
-            msg = f"{source.name}, {source.unit} {row}: {Fault(*fault)}"
-            raise InvalidInputError(msg)
+        self._counts.unplaced_rows.append(
+            chosen.select([*where, MASK, pl.col(covered).is_not_null()])
+        )
 
 
 @dataclass(frozen=True)
@@ -355,7 +346,25 @@ def scan(
     return ScanResult(frame, reader.quarantine, reader.rows_read, reader.notes)
 
 
-def check_mapped(*scans: Scan) -> None:
+class MappedScan(Protocol):
+    """What a scan says of the columns that its mapping names."""
+
+    @property
+    def mapping(self) -> InputMapping:
+        """How columns become those of interactions."""
+        ...
+
+    @property
+    def unmapped(self) -> dict[str, str]:
+        """Field -> column that the mapping names and no source has."""
+        ...
+
+    def column_names(self) -> set[str]:
+        """Return the names of all sources' columns."""
+        ...
+
+
+def check_mapped(*scans: MappedScan) -> None:
     """Raise where a mapping names a column that is in none of the scans, which were read."""
     absent = [scan.unmapped.items() for scan in scans]
     missing = dict(set(absent[0]).intersection(*absent[1:]))

@@ -10,6 +10,7 @@
     ├── IntegrityError                      stored data do not match their own digest or format
     ├── StateMismatchError                  two states were made with different settings
     ├── NotPicklableError (TypeError)       an object that is saved or shared by its own means
+    ├── ClusterError                        workers cannot be reached, or died again and again
     └── StoreError                          a store cannot be reached or refuses to work
         ├── StoreBusyError                  a store has more to write than it takes; try again later
         └── OvertakenError                  another process wrote first; read again and repeat
@@ -60,6 +61,10 @@ class StateMismatchError(RankloomError):
 
 class NotPicklableError(RankloomError, TypeError):
     """An object can be neither pickled nor copied; the message says how to save or share it."""
+
+
+class ClusterError(RankloomError):
+    """The workers of a cluster cannot be reached, or died again and again."""
 
 
 class StoreError(RankloomError):

@@ -331,6 +331,18 @@ def test_an_empty_quarantine_is_written_too(tmp_path):
     assert (tmp_path / "bad.jsonl").read_text() == ""
 
 
+def test_rows_of_several_quarantines_keep_their_reasons_however_often_they_are_put_together():
+    one = scan([{**GOOD, "position": -1}, {**GOOD, "feature_id": ""}]).quarantine
+    other = scan([{**GOOD, "feature_id": ""}, {**GOOD, "feature_id": None}]).quarantine
+    once, twice = Quarantine(), Quarantine()
+    for each in (one, other):
+        once.extend(each)
+    twice.extend(once)
+    expected = [*one.to_frame().rows(), *other.to_frame().rows()]
+    assert once.to_frame().rows() == twice.to_frame().rows() == expected
+    assert once.reasons == twice.reasons
+
+
 @pytest.mark.parametrize("name", ["bad.txt", "bad", "nowhere/bad.csv"])
 def test_a_place_where_no_quarantine_can_be_written_is_refused_before_reading(name, tmp_path):
     with pytest.raises(InvalidInputError, match="quarantine"):

@@ -1,0 +1,85 @@
+"""The files that tasks read: which there are, and how they are put into groups."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ...errors import InvalidInputError
+from ..reading.open_sources import OpenedSources
+from ..reading.paths import paths_of
+from ..reading.scan import Scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..loading.settings import LoadSettings
+
+_TASKS_PER_WORKER: Final = 8
+"""Groups of files for each worker at most, so that the last ones to end differ little."""
+
+
+def files_of(source: Any, parameter: str) -> list[Any]:
+    """Return the files behind a path, URL, glob or folder, or a list of these, in order.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is something else: workers read what all of them can reach.
+    UnreadableSourceError
+        If there is no such file.
+    """
+    if isinstance(source, str | os.PathLike):
+        return list(paths_of(source, parameter))
+    items = list(source) if isinstance(source, list | tuple) else [source]
+    for item in items:
+        if not isinstance(item, str | os.PathLike):
+            msg = (
+                f"{parameter}: expected paths or URLs, which every worker can read, got "
+                f"{type(item).__name__}; write it to a file first"
+            )
+            raise InvalidInputError(msg)
+    if not items:
+        msg = f"{parameter}: expected at least one path, got an empty list"
+        raise InvalidInputError(msg)
+    return [file for item in items for file in paths_of(item, parameter)]
+
+
+def grouped(files: Sequence[Any], workers: int) -> list[list[Any]]:
+    """Return the files in groups of neighbours, one for each task."""
+    count = min(len(files), workers * _TASKS_PER_WORKER)
+    return [
+        list(files[part[0] : part[-1] + 1]) for part in np.array_split(range(len(files)), count)
+    ]
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of files before they are read.
+
+    `rows`: None where a file does not know. `has_positions`: whether any has that column.
+    """
+
+    rows: int | None
+    has_positions: bool
+
+
+def inspect_files(
+    files: Sequence[Any], settings: LoadSettings, types: Sequence[str] | None
+) -> FileFacts:
+    """Open files, which checks them, and return what is known of them."""
+    opened = OpenedSources(list(files), "source" if types is None else "impressions")
+    scan = Scan(
+        opened,
+        signals=settings.signals,
+        columns=("feature_id", "position"),
+        mapping=settings.mapping,
+        default_types=types,
+        positions="optional",
+    )
+    rows = [source.rows for source in opened.sources]
+    total = None if None in rows else sum(each or 0 for each in rows)
+    return FileFacts(total, scan.has_positions)
