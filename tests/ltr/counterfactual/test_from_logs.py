@@ -290,9 +290,9 @@ def test_snips_is_within_the_possible_range(seed, clip):
 # Standard errors
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_intervals_are_those_of_a_bootstrap_over_users(make_pairs, name):
-    """Known propensities: the whole estimate is computed again on every resample."""
+@pytest.fixture(scope="module")
+def bootstrapped(make_pairs):
+    """Estimates of a log, and those of 120 resamples of its users, each computed as a whole."""
     pairs = make_pairs(400, shuffled=True, per_execution=10, random_state=1)
     curve = 1 / np.arange(1, 11)
     user = np.random.default_rng(3).integers(0, 120, 400)
@@ -306,10 +306,9 @@ def test_intervals_are_those_of_a_bootstrap_over_users(make_pairs, name):
             examination=curve,
             propensity=np.full(len(log), propensity[0]),
             clips=(),
-        ).candidate[name]
+        ).candidate
 
     known = replace(pairs, context={"user_id": pl.Series([f"u{u:03}" for u in user])})
-    found = evaluated(known)
     by_user = [np.flatnonzero(user == u) for u in range(120)]
     generator, replicates = np.random.default_rng(5), []
     for _ in range(120):
@@ -319,8 +318,16 @@ def test_intervals_are_those_of_a_bootstrap_over_users(make_pairs, name):
         log = known.take(executions)
         log.context["user_id"] = pl.Series([f"c{c:03}" for c in copy])
         log.execution_id = pl.Series([f"x{i}" for i in range(len(executions))])
-        replicates.append(evaluated(log).value)
-    assert found.standard_error == pytest.approx(np.std(replicates, ddof=1), rel=0.25)
+        replicates.append(evaluated(log))
+    return evaluated(known), replicates
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_intervals_are_those_of_a_bootstrap_over_users(bootstrapped, name):
+    """Known propensities: the whole estimate is computed again on every resample."""
+    found, replicates = bootstrapped
+    values = [each[name].value for each in replicates]
+    assert found[name].standard_error == pytest.approx(np.std(values, ddof=1), rel=0.25)
 
 
 def test_clusters_are_users_else_sessions_else_executions(make_pairs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from rankloom.ltr import Ranker
 from rankloom.ltr.debias.training_rows import MAX_VARIANTS, variant_lists
@@ -46,10 +47,21 @@ def quality(pairs, wanted, scores):
     return float((gain @ discount / (ideal @ discount)).mean())
 
 
-def test_features_that_differ_between_executions_are_learnt_in_every_mode(personal):
-    training, later = personal(2500, 1)[0], personal(500, 2)
-    found = {}
-    for debias in ("none", "position", "pairwise", "ips", "click_model", "auto"):
+@pytest.fixture(scope="module")
+def logs(personal):
+    """Pairs to train on; later ones, and the probability that each of their documents is clicked."""
+    return personal(2500, 1)[0], personal(500, 2)
+
+
+@pytest.fixture(scope="module")
+def auto(logs):
+    return Ranker("auto", examination=CURVE, **FAST).fit(logs[0])
+
+
+def test_features_that_differ_between_executions_are_learnt_in_every_mode(logs, auto):
+    training, later = logs
+    found = {"auto": quality(*later, auto.predict(later[0].X))}
+    for debias in ("none", "position", "pairwise", "ips", "click_model"):
         ranker = Ranker(debias, examination=CURVE, **FAST).fit(training)
         found[debias] = quality(*later, ranker.predict(later[0].X))
     without = training.X.copy()
@@ -59,13 +71,12 @@ def test_features_that_differ_between_executions_are_learnt_in_every_mode(person
     assert found["auto"] > max(found.values()) - 0.005
 
 
-def test_priors_of_large_logs_are_fitted_to_some_of_their_rows(personal, monkeypatch):
-    training, later = personal(2500, 1)[0], personal(500, 2)
-    whole = Ranker("auto", examination=CURVE, **FAST).fit(training)
+def test_priors_of_large_logs_are_fitted_to_some_of_their_rows(logs, auto, monkeypatch):
+    training, later = logs
     monkeypatch.setattr("rankloom.ltr.debias.auto.MAX_PRIOR_ROWS", 8000)
     some = Ranker("auto", examination=CURVE, **FAST).fit(training)
-    assert (some.predict(later[0].X) != whole.predict(later[0].X)).any()
-    expected = quality(*later, whole.predict(later[0].X))
+    assert (some.predict(later[0].X) != auto.predict(later[0].X)).any()
+    expected = quality(*later, auto.predict(later[0].X))
     assert quality(*later, some.predict(later[0].X)) > expected - 0.01
 
 

@@ -23,9 +23,15 @@ def parts(make_pairs):
 def memory_of():
     """Return a memory that learnt pairs in its own name, with the estimates of the whole log."""
 
+    fitted = {}
+
     def memory_of(log, pairs, source="a", **options):
-        memory = QueryMemory(examination=CURVE, source=source, **options).fit(log)
-        memory.evidence.state = type(memory.evidence.state)()
+        key = (id(log), source, repr(options))
+        if key not in fitted:  # the log is held too: no other one gets its id
+            memory = QueryMemory(examination=CURVE, source=source, **options).fit(log)
+            memory.evidence.state = type(memory.evidence.state)()
+            fitted[key] = log, memory.to_bytes()
+        memory = QueryMemory.load_bytes(fitted[key][1])
         memory.update(pairs)
         return memory
 

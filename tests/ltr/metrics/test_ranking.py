@@ -131,12 +131,13 @@ def test_err_equals_ir_measures():
 @given(rows=lists, k=cutoffs)
 def test_ties_get_the_mean_over_all_orders_of_the_tied(metric, rows, k):
     y, scores = np.array(rows, dtype=float).T
-    values = []
+    lists = []
     for order in itertools.permutations(range(len(y))):
         best_first = sorted(range(len(y)), key=lambda i: (-scores[i], order[i]))
         untied = np.empty(len(y))
         untied[best_first] = -np.arange(len(y))
-        values.append(metric(y, untied, [len(y)], k)[0])
+        lists.append(untied)
+    values = metric(np.tile(y, len(lists)), np.concatenate(lists), [len(y)] * len(lists), k)
     assert metric(y, scores, [len(y)], k)[0] == pytest.approx(np.mean(values), nan_ok=True)
 
 
