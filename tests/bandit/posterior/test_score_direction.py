@@ -1,6 +1,7 @@
 """Scores that fall as rewards rise are reported, all others are not."""
 
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from tests.bandit.fusion_simulation import ARMS, World, log_of
 HALVES = {"text": 0.5, "vector": 0.5}
 
 
-def rows_of(seed, score, queries=400):
-    """Return shown lists of two channels; `score` makes the logged one of a similarity."""
-    rng, rows = np.random.default_rng(seed), []
+@cache
+def searches_of(seed, queries):
+    """Return shown documents of two channels: their rows, features and similarities."""
+    rng, shown = np.random.default_rng(seed), []
     for i in range(queries):
         good = rng.random(12) < 0.3
         names = [f"d{j}" for j in range(12)]
@@ -28,19 +30,30 @@ def rows_of(seed, score, queries=400):
         logged = zip(fused.documents, fused.metadata(), strict=True)
         for position, (name, metadata) in enumerate(logged):
             j = int(name[1:])
-            features = metadata["features"] | {"vector": {"score": score(similarity[j])}}
             clicked = rng.random() < (0.6 if good[j] else 0.03) / (position + 1)
-            rows.append(
-                {
-                    "execution_id": f"e{seed}-{i}",
-                    "feature_id": name,
-                    "position": position,
-                    "interaction_type": ["impression", "click"] if clicked else ["impression"],
-                    "timestamp": "2026-01-31",
-                    "metadata": {"features": features, "fusion": {"weights": HALVES}},
-                }
-            )
-    return rows
+            row = {
+                "execution_id": f"e{seed}-{i}",
+                "feature_id": name,
+                "position": position,
+                "interaction_type": ["impression", "click"] if clicked else ["impression"],
+                "timestamp": "2026-01-31",
+            }
+            shown.append((row, metadata["features"], similarity[j]))
+    return shown
+
+
+def rows_of(seed, score, queries=400):
+    """Return shown lists of two channels; `score` makes the logged one of a similarity."""
+    return [
+        {
+            **row,
+            "metadata": {
+                "features": features | {"vector": {"score": score(similarity)}},
+                "fusion": {"weights": HALVES},
+            },
+        }
+        for row, features, similarity in searches_of(seed, queries)
+    ]
 
 
 def channels_of(rows, arms=("text", "vector")):

@@ -49,7 +49,7 @@ def quality(pairs, wanted, scores):
 
 @pytest.fixture(scope="module")
 def logs(personal):
-    """Pairs to train on; later ones, and the probability that each of their documents is clicked."""
+    """Pairs to train on; later ones with the probability of a click on each document."""
     return personal(2500, 1)[0], personal(500, 2)
 
 
