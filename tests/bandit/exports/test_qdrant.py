@@ -10,7 +10,6 @@ import uuid
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient, models
 
 from rankloom.bandit import fuse
 from rankloom.bandit.exports import CarryOverWarning, to_qdrant
@@ -24,6 +23,8 @@ def point_id(document):
 @pytest.fixture
 def served(lists):
     """Return a function that answers a body: document ids and scores, best first."""
+    from qdrant_client import QdrantClient, models  # takes two seconds
+
     vector = models.VectorParams(size=1, distance=models.Distance.DOT)
     documents = {document for pairs in lists.values() for document, _ in pairs}
     vectors = {document: {} for document in documents}

@@ -125,8 +125,7 @@ def keys(records):
 
 
 def assert_same(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(np.array(found), np.array(expected), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("credit", ["shared", "named"])
