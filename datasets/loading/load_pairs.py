@@ -56,7 +56,7 @@ def load_pairs(
 
     Parameters
     ----------
-    source : path, glob, list of paths, table or list of dicts
+    source : path, URL, glob, list of paths, table, stream or list of dicts
         Interactions; see `Scan` for what is read.
     features : path or table, optional
         Columns keyed by ``feature_id``, or by ``execution_id`` and ``feature_id``. Text and truth

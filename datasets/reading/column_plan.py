@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -370,7 +371,9 @@ class ColumnPlan:
         status, types = pl.col(STATUS), pl.col(TYPES)
         shown = types.list.join("|", ignore_nulls=True)
         unknown = types.map_batches(self.types.unknown, return_dtype=pl.String)
-        reason = unknown.map_batches(self._unknown_reasons, return_dtype=pl.String)
+        # No method of this object: polars would hold it, and with it the source, for ever.
+        reasons_of = partial(_unknown_reasons, self.request.signals.vocabulary)
+        reason = unknown.map_batches(reasons_of, return_dtype=pl.String)
         return [
             Rule("interaction_type", reason, (status == code).any(), status == code, value)
             for code, reason, value in (
@@ -379,11 +382,6 @@ class ColumnPlan:
                 (UNKNOWN, reason, unknown),
             )
         ]
-
-    def _unknown_reasons(self, names: pl.Series) -> pl.Series:
-        vocabulary = self.request.signals.vocabulary
-        found = {name: unknown_reason(name, vocabulary) for name in names.unique().drop_nulls()}
-        return names.replace_strict(found, default=None, return_dtype=pl.String)
 
     def _time_rule(self) -> Rule:
         untimed = pl.all_horizontal(pl.col(prepared_name(n)).is_null() for n in self._times())
@@ -469,6 +467,11 @@ def _sources_of_fields(source: Source, request: Request) -> dict[str, str]:
     if absent:
         raise missing_columns(source.name, absent, mapping, schema)
     return found
+
+
+def _unknown_reasons(vocabulary: Sequence[str], names: pl.Series) -> pl.Series:
+    found = {name: unknown_reason(name, vocabulary) for name in names.unique().drop_nulls()}
+    return names.replace_strict(found, default=None, return_dtype=pl.String)
 
 
 def _is_of_position(rule: Rule) -> bool:

@@ -25,8 +25,8 @@ from .text_blocks import check_text, line_blocks, open_text, text_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
+    from .file_path import FilePath
     from .text_blocks import Bytes, Lines
 
 _BLOCK_ROWS: Final = 50_000
@@ -53,7 +53,7 @@ class CsvSource:
     text = True
     rows: int | None = None
 
-    def __init__(self, path: Path, separator: str) -> None:
+    def __init__(self, path: FilePath, separator: str) -> None:
         check_text(path)
         self.name = str(path)
         self._path = path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -10,13 +11,14 @@ from ...errors import InvalidInputError
 from .csv_file import CsvSource
 from .json_lines import JsonLinesSource
 from .parquet import ParquetSource
+from .remote_tables import remote_arrow, remote_parquet
 from .source import reading
+from .stream_source import StreamSource
 from .tables import TableSource
 from .text_blocks import BOM, open_text, text_errors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from .remote_files import RemoteFile
     from .source import Source
 
 PARQUET: Final = frozenset({".parquet", ".pq"})
@@ -32,7 +34,7 @@ _HEAD_BYTES: Final = 65_536
 _ARROW_FILE: Final = b"ARROW1"
 
 
-def open_file(path: Path, parameter: str) -> Source:
+def open_file(path: Path | RemoteFile, parameter: str) -> Source:
     """Return the source of a file's rows.
 
     Raises
@@ -44,9 +46,9 @@ def open_file(path: Path, parameter: str) -> Source:
     """
     kind = path.suffix.lower()
     if kind in COMPRESSED:
-        kind = path.with_suffix("").suffix.lower()
+        kind = "".join(path.suffixes[-2:-1]).lower()
     if kind in PARQUET:
-        return ParquetSource(path)
+        return _parquet(path)
     if kind in ARROW:
         return _arrow(path)
     if kind in JSON_LINES:
@@ -56,8 +58,14 @@ def open_file(path: Path, parameter: str) -> Source:
     return _by_content(path, parameter)
 
 
-def _arrow(path: Path) -> TableSource:
+def _parquet(path: Path | RemoteFile) -> Source:
+    return ParquetSource(path) if isinstance(path, Path) else StreamSource(remote_parquet(path))
+
+
+def _arrow(path: Path | RemoteFile) -> Source:
     """Return an Arrow file, or a stream of record batches, which carry the same suffixes."""
+    if not isinstance(path, Path):
+        return StreamSource(remote_arrow(path))
     with reading(str(path)):
         with path.open("rb") as file:
             is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
@@ -65,11 +73,11 @@ def _arrow(path: Path) -> TableSource:
         return TableSource(frame, str(path))
 
 
-def _by_content(path: Path, parameter: str) -> Source:
+def _by_content(path: Path | RemoteFile, parameter: str) -> Source:
     with text_errors(str(path)), open_text(path) as file:
         head = file.read(_HEAD_BYTES).removeprefix(BOM)
     if head.startswith(b"PAR1"):
-        return ParquetSource(path)
+        return _parquet(path)
     if head.startswith(_ARROW_FILE):
         return _arrow(path)
     if head.lstrip().startswith((b"{", b"[")) or not head.strip():

@@ -26,10 +26,10 @@ from .text_blocks import check_text, line_blocks, open_text, text_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from .file_path import FilePath
     from .text_blocks import Lines
 
 # Numbers are read as floats, so that 3.0 is a position and the rules judge 3.5 or 1e12.
@@ -56,7 +56,7 @@ class JsonLinesSource:
     rows: int | None = None
     schema: Mapping[str, pl.DataType] | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: FilePath) -> None:
         check_text(path)
         self.name = str(path)
         self._path = path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,16 +12,19 @@ import numpy as np
 import polars as pl
 
 from ...errors import InvalidInputError
+from .arrow_objects import arrow_input
 from .file_formats import open_file
 from .partitioned import PartitionedSource
 from .paths import check_file, partitions, paths_of
 from .records import RecordsSource
+from .remote_files import is_url, remote_files
+from .started_input import READ_AGAIN
+from .stream_source import StreamSource
 from .tables import TableSource
 from .value_columns import columns_frame, plain_values
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from .remote_files import RemoteFile
     from .source import Source
 
 
@@ -43,16 +47,35 @@ def open_sources(source: Any, parameter: str = "source") -> list[Source]:  # noq
     if isinstance(source, OpenedSources):
         return source.sources
     if isinstance(source, str | os.PathLike):
-        return [_open_path(path, parameter) for path in paths_of(source, parameter)]
+        paths = remote_files(source, parameter) if is_url(source) else paths_of(source, parameter)
+        return [_open_path(path, parameter) for path in paths]
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         return [TableSource(source, type(source).__name__)]
-    if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
+    if _is_table(source):
         return [_table(source, parameter)]
     if callable(getattr(source, "as_source", None)):
         return [source.as_source()]
+    stream = arrow_input(source)
+    if stream is not None:
+        return [StreamSource(stream)]
     if callable(getattr(source, "scan", None)):
-        return _open_each(source.scan(), parameter)
+        return _open_scan(source.scan(), parameter)
     return _open_values(source, parameter)
+
+
+def _is_table(source: Any) -> bool:
+    """Return whether an object holds all its rows, as Arrow or pandas columns."""
+    if hasattr(source, "__arrow_c_array__") or isinstance(source, pl.Series):
+        return True
+    # Tables and chunked arrays of pyarrow, tables of arro3, frames of pandas.
+    held = any(hasattr(source, each) for each in ("to_pylist", "rechunk", "iloc"))
+    return held and hasattr(source, "__arrow_c_stream__")
+
+
+def _open_scan(found: Any, parameter: str) -> list[Source]:
+    """Return the sources of what a method ``scan()`` gives: frames, or a stream of one table."""
+    stream = arrow_input(found)
+    return _open_each(found, parameter) if stream is None else [StreamSource(stream)]
 
 
 def _open_values(source: Any, parameter: str) -> list[Source]:
@@ -78,14 +101,32 @@ def _open_values(source: Any, parameter: str) -> list[Source]:
 
 
 class OpenedSources:
-    """Sources that were opened once, to be read twice: an iterator can be consumed only once."""
+    """Sources that were opened once, to be read twice: an iterator can be consumed only once.
 
-    def __init__(self, source: Any, parameter: str) -> None:
+    Parameters
+    ----------
+    source : see `Scan`
+    parameter : str
+        Named in errors.
+    twice : bool
+        Whether the second reading is certain, so that a stream that gives its rows once is refused
+        before the first.
+    """
+
+    def __init__(self, source: Any, parameter: str, *, twice: bool = True) -> None:
         self.sources = open_sources(source, parameter)
+        streams = [each for each in self.sources if isinstance(each, StreamSource)]
+        if twice and any(each.once for each in streams):
+            msg = (
+                f"{parameter}: it is read twice, while this {streams[0].name} gives its rows once. "
+                f"Give {READ_AGAIN}"
+            )
+            raise InvalidInputError(msg)
 
 
-def _open_path(path: Path, parameter: str) -> Source:
-    check_file(path)
+def _open_path(path: Path | RemoteFile, parameter: str) -> Source:
+    if isinstance(path, Path):
+        check_file(path)
     source, shared = open_file(path, parameter), partitions(path)
     return PartitionedSource(source, shared) if shared else source
 

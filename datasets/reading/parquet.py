@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_TAIL_BYTES: Final = 1 << 16
+"""What is read of a file's end at once: most footers are smaller."""
+
+
 class ParquetSource(TableSource):
     """A Parquet file, read slice by slice: polars' own batches run ahead and fill the memory."""
 
     def __init__(self, path: Path) -> None:
-        _check_ends(path)
+        with path.open("rb") as file:
+            read_footer(file, path.stat().st_size, str(path))
         with reading(str(path)):
             lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         super().__init__(lazy, str(path))
@@ -39,22 +44,28 @@ class ParquetSource(TableSource):
             yield frame
 
 
-def _check_ends(path: Path) -> None:
-    """Refuse a file that does not begin and end as a Parquet file does."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4)
-        file.seek(max(size - 8, 0))
-        tail = file.read(8)
-        length = int.from_bytes(tail[:4], "little")
-        file.seek(max(size - 8 - length, 0))
-        footer = file.read(length if length < size else 0)
+def read_footer(file: IO[bytes], size: int, name: str) -> bytes:
+    """Return the end of a Parquet file, with all of its footer.
+
+    Raises
+    ------
+    UnreadableSourceError
+        If the file does not begin and end as a Parquet file does, or its columns nest too deep.
+    """
+    head = file.read(4)
     if head != b"PAR1":
-        msg = f"{path}: no Parquet file: it starts with {head!r}, expected b'PAR1'"
+        msg = f"{name}: no Parquet file: it starts with {head!r}, expected b'PAR1'"
         raise UnreadableSourceError(msg)
-    if size < 12 or tail[4:] != b"PAR1" or length > size - 12:
-        msg = f"{path}: the Parquet file is truncated or damaged at its end. Copy or write it again"
+    file.seek(max(size - _TAIL_BYTES, 0))
+    tail = file.read(_TAIL_BYTES)
+    length = int.from_bytes(tail[-8:-4], "little")
+    if size < 12 or tail[-4:] != b"PAR1" or length > size - 12:
+        msg = f"{name}: the Parquet file is truncated or damaged at its end. Copy or write it again"
         raise UnreadableSourceError(msg)
-    if schema_depth(footer) > MAX_SCHEMA_DEPTH:
-        msg = f"{path}: its columns nest deeper than the {MAX_SCHEMA_DEPTH} levels read"
+    if length + 8 > len(tail):
+        file.seek(size - length - 8)
+        tail = file.read(length + 8)
+    if schema_depth(tail[-length - 8 : -8]) > MAX_SCHEMA_DEPTH:
+        msg = f"{name}: its columns nest deeper than the {MAX_SCHEMA_DEPTH} levels read"
         raise UnreadableSourceError(msg)
+    return tail

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from ...errors import UnreadableSourceError
+from .lake_folders import refuse_lake_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .file_path import FilePath
 
 _PARTITION: Final = re.compile(r"([^=/\\]+)=([^/\\]*)")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -65,6 +68,10 @@ def _advice(pattern: Path) -> str:
 
 
 def _files_in(folder: Path, parameter: str) -> list[Path]:
+    markers = (
+        path for name in ("_delta_log", "metadata", ".hoodie") for path in (folder / name).glob("*")
+    )
+    refuse_lake_table(str(folder), (path.relative_to(folder).as_posix() for path in markers))
     found = sorted(_walk(folder))
     if not found:
         msg = f"{parameter}: the folder {str(folder)!r} holds no file"
@@ -82,7 +89,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def partitions(path: Path) -> dict[str, str]:
+def partitions(path: FilePath) -> dict[str, str]:
     """Return the columns that folders named ``key=value`` give to a file, as Hive writes them.
 
     Examples

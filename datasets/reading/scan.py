@@ -38,10 +38,16 @@ class Scan:
 
     Parameters
     ----------
-    source : path, glob, table, list of dicts, or a list of paths and globs
+    source : path, URL, glob, table, stream, list of dicts, or a list of paths, URLs and globs
         Parquet (.parquet, .pq), JSON lines (.jsonl, .ndjson, .json) and CSV (.csv, .tsv), the
-        latter two also as .gz and .zst; a polars or pandas DataFrame, a LazyFrame, an Arrow table,
-        dicts; or anything with a ``scan()`` method that yields frames.
+        latter two also as .gz and .zst, in a file or a folder, on disk or at a URL that fsspec
+        knows, such as ``s3://bucket/log/*.parquet`` (extra ``rankloom[cloud]``), with credentials
+        and servers from the environment; a polars or pandas DataFrame, a LazyFrame, an Arrow table,
+        dicts; anything with a ``scan()`` method that yields frames. Streams, of which only a part
+        is held in memory: a DuckDB relation, a ``deltalake.DeltaTable``, a PyIceberg table or scan,
+        a Hugging Face dataset, a pyarrow dataset, and all else with ``__arrow_c_stream__``,
+        ``to_reader()``, ``to_arrow_batch_reader()`` or ``to_batches()``. One that gives its rows
+        only once, such as a RecordBatchReader, raises an error when it is read again.
     signals : SignalTable, optional
         Which interaction types are known; the built-in ones if None.
     columns : collection of str, optional

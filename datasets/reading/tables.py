@@ -12,7 +12,7 @@ from .quarantine import fault_frame
 from .source import BATCH_ROWS, Block, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,31 +38,12 @@ class TableSource:
             return False
         frame = self._frame.lazy().select(filled)
         # Nearly always the first rows have values; only columns without any are read whole.
-        return any(self._any_value(part) for part in (frame.head(1_000), frame))
-
-    def _any_value(self, frame: pl.LazyFrame) -> bool:
-        texts = [name for name in frame.collect_schema() if self._types[name] == pl.String]
-        floats = [name for name in frame.collect_schema() if self._types[name].is_float()]
-        others = pl.exclude(texts + floats).is_not_null()
         with reading(self.name):
-            found = frame.select(
-                *(pl.col(name) != "" for name in texts),
-                *(pl.col(name).is_not_nan() for name in floats),
-                others,
-            )
-            return bool(found.select(pl.any_horizontal(pl.all()).any()).collect().item())
+            return any(any_value(part) for part in (frame.head(1_000), frame))
 
     def blocks(self, columns: Mapping[str, str]) -> Iterator[Block]:
         """Yield slices of at most `BATCH_ROWS` rows, along row groups where there are any."""
-        start = 0
-        for frame in self._slices(list(columns)):
-            plain, faults = plain_frame(frame)
-            rows: NDArray[np.int64] | int = start
-            if faults:
-                rows = np.delete(np.arange(frame.height), [row for row, _ in faults]) + start
-            refused = fault_frame([(row + start, fault) for row, fault in faults])
-            yield Block(plain, rows, refused)
-            start += frame.height
+        return blocks_of(self._slices(list(columns)))
 
     def _slices(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         if isinstance(self._frame, pl.DataFrame):
@@ -80,3 +61,30 @@ class TableSource:
             if frame is None:
                 return
             yield frame
+
+
+def any_value(frame: pl.LazyFrame) -> bool:
+    """Return whether any row has a value other than empty text and NaN in any column."""
+    schema = frame.collect_schema()
+    texts = [name for name, dtype in schema.items() if dtype == pl.String]
+    floats = [name for name, dtype in schema.items() if dtype.is_float()]
+    others = pl.exclude(texts + floats).is_not_null()
+    found = frame.select(
+        *(pl.col(name) != "" for name in texts),
+        *(pl.col(name).is_not_nan() for name in floats),
+        others,
+    )
+    return bool(found.select(pl.any_horizontal(pl.all()).any()).collect().item())
+
+
+def blocks_of(frames: Iterable[pl.DataFrame]) -> Iterator[Block]:
+    """Yield frames as blocks in plain types, their rows numbered from 0."""
+    start = 0
+    for frame in frames:
+        plain, faults = plain_frame(frame)
+        rows: NDArray[np.int64] | int = start
+        if faults:
+            rows = np.delete(np.arange(frame.height), [row for row, _ in faults]) + start
+        refused = fault_frame([(row + start, fault) for row, fault in faults])
+        yield Block(plain, rows, refused)
+        start += frame.height

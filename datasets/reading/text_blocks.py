@@ -14,7 +14,8 @@ from ...errors import UnreadableSourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from .file_path import FilePath
 
 BLOCK_BYTES: Final = 16_000_000
 """Text that is parsed at once."""
@@ -60,7 +61,7 @@ class Lines:
     cut: bool = False
 
 
-def check_text(path: Path) -> None:
+def check_text(path: FilePath) -> None:
     """Refuse UTF-16, and a file that is not what its name says.
 
     Without a suffix it may be compressed.
@@ -88,7 +89,7 @@ def check_text(path: Path) -> None:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[Bytes]:
+def open_text(path: FilePath) -> Iterator[Bytes]:
     """Open a file for its uncompressed bytes."""
     with path.open("rb") as file:
         head = file.read(4)

@@ -65,7 +65,8 @@ def gather_rows(
 
     `linked_to`: rows whose executions and sessions are the user's, besides those of this source.
     """
-    opened = OpenedSources(source, "source" if default_types is None else "impressions")
+    parameter = "source" if default_types is None else "impressions"
+    opened = OpenedSources(source, parameter, twice=False)
 
     def scan() -> Scan:
         return Scan(

@@ -39,7 +39,7 @@ QuarantineFile = Annotated[
     ),
 ]
 Features = Annotated[
-    Path | None,
+    str | None,
     option(
         "--features",
         "FILE",
@@ -47,7 +47,7 @@ Features = Annotated[
     ),
 ]
 Impressions = Annotated[
-    Path | None,
+    str | None,
     option(
         "--impressions",
         "FILE",
@@ -55,7 +55,7 @@ Impressions = Annotated[
     ),
 ]
 Judgments = Annotated[
-    Path | None,
+    str | None,
     option(
         "--judgments",
         "FILE",

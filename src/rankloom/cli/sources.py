@@ -21,7 +21,8 @@ Files = Annotated[
     typer.Argument(
         metavar="FILE...",
         help="Interactions: Parquet, JSON lines or CSV (the latter two also .gz and .zst), "
-        "or quoted globs; or the URL of a log, sqlite:///log.db.",
+        "folders, quoted globs, or URLs such as s3://bucket/log; or the URL of a log, "
+        "sqlite:///log.db.",
         show_default=False,
     ),
 ]

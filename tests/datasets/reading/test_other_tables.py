@@ -160,7 +160,7 @@ def test_what_would_be_read_wrongly_is_refused_with_the_way_out(name, tmp_path):
 def test_wrong_objects_are_refused_with_the_way_out():
     for wrong, message in (
         (io.StringIO(TEXT), r"an open file \(StringIO\) is not read. Give its path"),
-        ("s3://bucket/f.parquet", r"is a URL.*pl.scan_parquet\('s3://bucket/f.parquet'\)"),
+        ("nosuch://bucket/f.parquet", "Protocol not known: nosuch"),
         ("sqlite:///log.db", r"is a URL.*InteractionLog\('sqlite:///log.db'\)"),
         (pd.DataFrame([[1, 2, 2]], columns=["feature_id", "p", "p"]), "several columns 'p'"),
         (pa.table([[1], [2], [2]], names=["feature_id", "p", "p"]), "several columns 'p'"),
