@@ -27,10 +27,10 @@ demo: $(VENV)/.installed-run
 	@$(BIN)/rankloom demo demo-output
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest -q -m "not slow" -n auto --dist loadfile --doctest-modules tests --pyargs rankloom $(ARGS)
+	$(BIN)/pytest -q -m "not slow" -n auto --dist loadfile --no-loadscope-reorder --doctest-modules tests --pyargs rankloom $(ARGS)
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/pytest -q -m slow -n auto --dist loadfile tests $(ARGS)
+	$(BIN)/pytest -q -m slow -n auto --dist loadfile --no-loadscope-reorder tests $(ARGS)
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+LONG_FILES = {"service", "distributed", "log_follower", "store", "test_auto.py"}
+"""Folders and files whose tests start processes or train many models."""
 MAX_FAST_EXAMPLES = 25
 EXPLORED = int(os.environ.get("RANKLOOM_TEST_EXPLORE", "0"))
 PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -25,6 +27,11 @@ def pytest_collection_finish():
     """Keep what all tests import out of every later collection of garbage."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest: the last ones decide when all workers are done."""
+    items.sort(key=lambda item: LONG_FILES.isdisjoint(item.path.parts))
 
 
 def pytest_itemcollected(item):

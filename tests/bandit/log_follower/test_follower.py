@@ -381,7 +381,7 @@ def test_a_killed_follower_goes_on_where_it_was(log, tmp_path):
     for _ in range(4):
         log.record_batch(backfilled(rng, 300))
     rows = []
-    for _ in range(4):
+    for _ in range(3):
         command = [sys.executable, str(PROCESS), log.url, state, "5"]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as running:
