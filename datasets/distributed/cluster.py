@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
-TIMEOUT: Final = 30
+TIMEOUT: Final = 15
 """Seconds to wait for a scheduler, and for its first worker."""
 
 
 @contextmanager
-def connected(client: Any) -> Iterator[Client]:
+def connected(client: Any, parameter: str = "client") -> Iterator[Client]:
     """Yield the client of a cluster, which has workers; one for an address is closed at the end.
 
     Parameters
     ----------
     client : distributed.Client or str
         A client, or the address of a scheduler, such as ``"tcp://10.0.0.1:8786"``.
+    parameter : str
+        Named in errors.
 
     Raises
     ------
@@ -35,44 +37,44 @@ def connected(client: Any) -> Iterator[Client]:
     InvalidInputError
         If `client` is neither, or the package is not installed.
     """
-    distributed = import_distributed()
+    distributed = import_distributed(parameter)
     if isinstance(client, distributed.Client):
-        _require_workers(client)
+        _require_workers(client, parameter)
         yield client
         return
     if not isinstance(client, str):
         msg = (
-            "client: expected a distributed.Client or the address of a scheduler, got "
+            f"{parameter}: expected a distributed.Client or the address of a scheduler, got "
             f"{type(client).__name__}"
         )
         raise InvalidInputError(msg)
     try:
         opened = distributed.Client(client, timeout=TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        msg = f"client: no scheduler of Dask answers at {client!r}: {_first_line(error)}"
+        msg = f"{parameter}: no scheduler of Dask answers at {client!r}: {_first_line(error)}"
         raise ClusterError(msg) from error
     with opened:
-        _require_workers(opened)
+        _require_workers(opened, parameter)
         yield opened
 
 
-def import_distributed() -> Any:
+def import_distributed(parameter: str = "client") -> Any:
     """Return the package `distributed`; raises `InvalidInputError` if it is not installed."""
     try:
         import distributed
     except ImportError as error:
-        msg = f"client: {error.name} is not installed; `pip install 'rankloom[dask]'` adds it"
+        msg = f"{parameter}: {error.name} is not installed; `pip install 'rankloom[dask]'` adds it"
         raise InvalidInputError(msg) from error
     return distributed
 
 
-def _require_workers(client: Client) -> None:
+def _require_workers(client: Client, parameter: str) -> None:
     if client.scheduler_info(n_workers=0)["n_workers"]:
         return
     try:
         client.wait_for_workers(1, timeout=TIMEOUT)
     except TimeoutError as error:
-        msg = f"client: no worker joined the scheduler within {TIMEOUT} seconds; start some"
+        msg = f"{parameter}: no worker joined the scheduler within {TIMEOUT} seconds; start some"
         raise ClusterError(msg) from error
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..dask_options import Dask, Workdir, dask_client
 from ..options import (
     Attribution,
     DropBots,
@@ -28,6 +29,8 @@ from ..sources import DEFAULT_NAMESPACE, Files, Namespace, opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from distributed import Client
 
     from ...datasets import TrainingPairs
     from ...ltr import MemoryReport, Ranker
@@ -76,6 +79,8 @@ def train(
     grade: Grades = None,
     quarantine: QuarantineFile = None,
     threads: Threads = None,
+    dask: Dask = None,
+    workdir: Workdir = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
     json: Json = False,
 ) -> None:
@@ -83,26 +88,25 @@ def train(
 
     **Example**: `rankloom train 'logs/*.parquet' --features features.parquet --out model`
     """
-    from ...datasets import load_pairs
     from ...ltr import Ranker
     from ...ltr.settings import check_mode
 
     check_mode(debias)  # before the log is read, which may take minutes
     ranker = Ranker(debias=debias, n_jobs=threads)  # type: ignore[arg-type]  # refused by name
-    with opened(files, namespace) as source:
-        pairs = load_pairs(
-            source,
-            features=features,
-            impressions=impressions,
-            judgments=judgments,
-            attribution=attribution,
-            **mapping_arguments(mapping),
-            drop_bots=drop_bots,
-            half_life=half_life,
-            grades=parse_grades(grade),
-            quarantine=quarantine,
-        )
-    ranker.fit(pairs)
+    parameters = {
+        "features": features,
+        "impressions": impressions,
+        "judgments": judgments,
+        "attribution": attribution,
+        **mapping_arguments(mapping),
+        "drop_bots": drop_bots,
+        "half_life": half_life,
+        "grades": parse_grades(grade),
+        "quarantine": quarantine,
+    }
+    with dask_client(dask, files, workdir) as client:
+        pairs = _load(files, namespace, client, workdir, parameters)
+        _fit(ranker, pairs, client)
     replay = _remember(ranker, pairs, half_life) if memory else None
     ranker.save(out)
     if json:
@@ -111,6 +115,31 @@ def train(
     else:
         show([*_lines(pairs, ranker), *([] if replay is None else ["", str(replay)])])
         say(f"model -> {out}")
+
+
+def _load(
+    files: list[str],
+    namespace: str,
+    client: Client | None,
+    workdir: Path | None,
+    parameters: dict[str, Any],
+) -> TrainingPairs:
+    """Return the training pairs of the interactions, from the workers of a cluster if any."""
+    if client is not None:
+        from ...datasets.distributed import load_pairs as load_on_workers
+
+        return load_on_workers(files, client=client, workdir=workdir, **parameters)
+    from ...datasets import load_pairs
+
+    with opened(files, namespace) as source:
+        return load_pairs(source, **parameters)
+
+
+def _fit(ranker: Ranker, pairs: TrainingPairs, client: Client | None) -> None:
+    """Train, and say where trees are grown if there is a choice."""
+    ranker.fit(pairs)
+    if client is not None:
+        say(f"trees grown in this process, as the {len(pairs):,} pairs fit it")
 
 
 def _remember(ranker: Ranker, pairs: TrainingPairs, half_life: float | None) -> MemoryReport:

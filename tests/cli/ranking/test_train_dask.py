@@ -1,0 +1,71 @@
+"""`rankloom train --dask`: workers read, and the model is the one that one process trains."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import polars as pl
+import pytest
+from distributed import Client, LocalCluster
+
+
+@pytest.fixture(scope="module")
+def address():
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client.scheduler.address
+
+
+@pytest.fixture(scope="module")
+def parts(simulated, tmp_path_factory):
+    """The log in two files, the rows of every execution in both."""
+    folder = tmp_path_factory.mktemp("parts")
+    log = pl.read_parquet(simulated / "small.parquet")
+    for number in range(2):
+        log.gather_every(2, number).write_parquet(folder / f"{number}.parquet")
+    return folder
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_model_is_bit_for_bit_the_one_of_one_process(run, simulated, parts, address, tmp_path):
+    options = ["--features", simulated / "features.parquet", "--debias", "none", "--threads", 1]
+    expected, found = (tmp_path / name for name in ("expected", "found"))
+    here = run("train", parts / "*.parquet", *options, "--out", expected)
+    workdir = tmp_path / "work"
+    there = run(
+        *("train", parts / "*.parquet", *options, "--out", found),
+        *("--dask", address, "--workdir", workdir),
+    )
+    assert (here.code, there.code) == (0, 0), there.err
+    assert there.out == here.out
+    assert "trees grown in this process" in there.err
+    assert files_of(found) == files_of(expected)
+    assert len(files_of(found)) > 1
+    assert list(workdir.iterdir()) == []
+
+
+def test_wrong_options_are_one_line(run, parts, address, tmp_path, monkeypatch):
+    command = ["train", parts / "*.parquet", "--out", tmp_path / "model"]
+    run(*command, "--workdir", tmp_path).assert_refused("--workdir", "--dask")
+    run("train", "sqlite:///log.db", "--dask", address, "--out", tmp_path / "model").assert_refused(
+        "FILE", "--dask", "sqlite:///log.db"
+    )
+    monkeypatch.setattr("rankloom.datasets.distributed.cluster.TIMEOUT", 0.2)
+    run(*command, "--dask", "tcp://127.0.0.1:1").assert_refused(
+        "--dask: no scheduler", "tcp://127.0.0.1:1"
+    )
+    for name in ("local", address):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "distributed", None)
+            run(*command, "--dask", name).assert_refused("--dask", "pip install 'rankloom[dask]'")
+    assert not (tmp_path / "model").exists()
