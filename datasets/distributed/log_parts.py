@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import InvalidInputError
-from ..loading.finish import finish
+from ..loading.assemble import assemble
+from ..loading.finish import describe
 from ..loading.merge import merge_parts
 from ..loading.out_of_core import refuse_attribution
 from ..loading.progress import rows_shown
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
+    from ..loading.finish import DescribedLog
     from ..loading.merge import MergedLog
     from ..loading.part import Part
     from ..loading.settings import LoadSettings
@@ -65,6 +67,8 @@ class LogParts:
     reading : Reading
         What was counted while the files were read.
     texts : SharedTexts
+    names : tuple of str
+        Columns of the texts.
     unknown_context : tuple of str
         Columns of context that no row has.
     """
@@ -76,6 +80,7 @@ class LogParts:
     merged: MergedLog
     reading: Reading
     texts: SharedTexts
+    names: tuple[str, ...]
     unknown_context: tuple[str, ...]
 
     def pairs(self) -> TrainingPairs:
@@ -83,16 +88,25 @@ class LogParts:
 
         They stay readable when the folder is gone.
         """
-        (self.folder / "pairs").mkdir(exist_ok=True)
-        return finish(
+        found, storage = self.described(), self._storage()
+        pairs = assemble(found.log, found.recency, self.settings.context, found.report, storage)
+        return self.tables.join(pairs, storage)
+
+    def described(self) -> DescribedLog:
+        """Return which executions make pairs, and the report but for features and judgements."""
+        return describe(
             self.merged,
             self.settings,
-            self.tables,
-            OnDisk(self.folder / "pairs"),
+            self._storage(),
             scans=self.reading.scans,
             filled=self.reading.filled,
             unknown_context=self.unknown_context,
         )
+
+    def _storage(self) -> OnDisk:
+        folder = self.folder / "pairs"
+        folder.mkdir(exist_ok=True)
+        return OnDisk(folder)
 
 
 @contextmanager
@@ -144,7 +158,7 @@ def log_parts(
         parts = _parts(cluster, read, reading, names, texts, settings, folder)
         merged = merge_parts(parts)
         merged = merged.with_features([n for n in merged.features if reading.filled[n]])
-        yield LogParts(cluster, folder, settings, tables, merged, reading, texts, unknown)
+        yield LogParts(cluster, folder, settings, tables, merged, reading, texts, names, unknown)
 
 
 def _check_partitions(partitions: Any) -> None:

@@ -140,8 +140,7 @@ def assemble(
     kept = log.kept
     group, first = log.group[kept], log.first_time[kept]
     columns = pair_columns(log, list(_TYPES), storage)
-    texts = partial(ExecutionTexts, log.parts, log.part, log.place)
-    query, queries = own_where_missing(log.query.copy(), log.queries, texts("execution_id"))
+    query, queries = named_queries(log)
     features = log.features
     return TrainingPairs(
         X=columns["X"],
@@ -164,6 +163,12 @@ def assemble(
         context={name: _texts_of_kept(log, name, storage) for name in context},
         report=report,
     )
+
+
+def named_queries(log: MergedLog) -> tuple[NDArray[np.int32], pl.Series]:
+    """Return the query of every execution, its own where none is named, and all queries."""
+    ids = ExecutionTexts(log.parts, log.part, log.place, "execution_id")
+    return own_where_missing(log.query.copy(), log.queries, ids)
 
 
 def _texts_of_kept(log: MergedLog, name: str, storage: ArrayStorage) -> pl.Series:

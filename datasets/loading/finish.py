@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..pairs.array_storage import ArrayStorage
+    from ..pairs.load_report import LoadReport
     from ..pairs.training_pairs import TrainingPairs
     from ..reading.scan_counts import ScanCounts
     from .merge import MergedLog
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
     from .side_tables import SideTables
 
 _DAY: Final = 86_400_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class DescribedLog:
+    """The executions of a log that make pairs, their recency, and what to report of them."""
+
+    log: MergedLog
+    recency: Recency
+    report: LoadReport
 
 
 def finish(
@@ -37,7 +48,25 @@ def finish(
     filled: Mapping[str, int],
     unknown_context: Sequence[str] = (),
 ) -> TrainingPairs:
-    """Return the pairs of a log with their report.
+    """Return the pairs of a log with their report; parameters as of `describe`."""
+    described = describe(
+        log, settings, storage, scans=scans, filled=filled, unknown_context=unknown_context
+    )
+    pairs = assemble(described.log, described.recency, settings.context, described.report, storage)
+    del log, described
+    return tables.join(pairs, storage)
+
+
+def describe(
+    log: MergedLog,
+    settings: LoadSettings,
+    storage: ArrayStorage,
+    *,
+    scans: Sequence[ScanCounts],
+    filled: Mapping[str, int],
+    unknown_context: Sequence[str] = (),
+) -> DescribedLog:
+    """Return which executions make pairs, and the report but for features and judgements.
 
     `scans`, `filled`: what was counted while reading. `unknown_context`: columns of context that no
     row has.
@@ -56,9 +85,7 @@ def finish(
     add_executions(report, log, shown["position"], shown["clicked"])
     age_from = log.latest if settings.now is None else settings.now
     recency = _recency(log.first_time[log.kept], age_from, settings.half_life)
-    pairs = assemble(log, recency, settings.context, report, storage)
-    del log, lists, shown
-    return tables.join(pairs, storage)
+    return DescribedLog(log, recency, report)
 
 
 def _recency(first_time: NDArray[np.int64], age_from: int, half_life: float | None) -> Recency:

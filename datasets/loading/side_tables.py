@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..pairs.confounding import confounded_features
 from ..pairs.features import (
+    append_features,
+    check_joined,
     impression_features,
     join_features,
     read_feature_table,
+    without_features,
     without_outcomes,
 )
 from ..pairs.judgments import join_judgments, read_judgments
 from ..reading.open_sources import OpenedSources
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import polars as pl
 
     from ..pairs.array_storage import ArrayStorage
@@ -56,11 +61,26 @@ class SideTables:
         shown = None if opened is None else impression_features(opened, mapping, used)
         return cls(own, shown, judged, opened)
 
+    @property
+    def named(self) -> list[tuple[FeatureTable, str]]:
+        """The tables of features with their parameters, in the order in which they join."""
+        tables = ((self.shown, "impressions"), (self.features, "features"))
+        return [(table, parameter) for table, parameter in tables if table is not None]
+
+    def append(
+        self, pairs: TrainingPairs, left_out: Collection[str], storage: ArrayStorage
+    ) -> TrainingPairs:
+        """Return some of a log's pairs with features, without those of `left_out`."""
+        for table, parameter in self.named:
+            check_joined(table, parameter, pairs.feature_names)
+            if table.names:
+                pairs, _ = append_features(pairs, table, storage)
+        return without_features(pairs, left_out, storage)
+
     def join(self, pairs: TrainingPairs, storage: ArrayStorage) -> TrainingPairs:
         """Return the pairs with features and judgements, without features that are outcomes."""
-        for table, parameter in ((self.shown, "impressions"), (self.features, "features")):
-            if table is not None:
-                pairs = join_features(pairs, table, parameter, storage)
+        for table, parameter in self.named:
+            pairs = join_features(pairs, table, parameter, storage)
         pairs = without_outcomes(pairs, storage)
         report = pairs.report
         report.notes += [f"{name!r} left out: {w}" for name, w in report.features_left_out.items()]

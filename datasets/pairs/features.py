@@ -201,17 +201,11 @@ def join_features(
         Where the new features go.
     """
     pairs.report.features_left_out.update(table.left_out)
-    names, frame = table.names, table.frame
-    taken = [name for name in names if name in pairs.feature_names]
-    if taken:
-        msg = f"{parameter}: there already is a feature named {taken[0]!r}; rename the column"
-        raise InvalidInputError(msg)
-    if not names:
+    frame = table.frame
+    check_joined(table, parameter, pairs.feature_names)
+    if not table.names:
         return pairs
-    if not len(frame):
-        msg = f"{parameter}: the table has no rows, so that it gives no pair a feature"
-        raise InvalidInputError(msg)
-    X, counts = _appended(pairs, frame.select(names).to_numpy(), TableRows(pairs, frame), storage)
+    joined, counts = append_features(pairs, table, storage)
     found = counts.found / len(pairs)
     if found == 0:
         msg = (
@@ -228,12 +222,33 @@ def join_features(
             f"{absent!r} has none, while the table has {frame['feature_id'][0]!r}. If the same ids "
             "are written in two ways, align them"
         )
-    return replace(
+    return joined
+
+
+def check_joined(table: FeatureTable, parameter: str, present: Collection[str]) -> None:
+    """Raise if a table cannot be joined to pairs that have some features."""
+    taken = [name for name in table.names if name in present]
+    if taken:
+        msg = f"{parameter}: there already is a feature named {taken[0]!r}; rename the column"
+        raise InvalidInputError(msg)
+    if table.names and not len(table.frame):
+        msg = f"{parameter}: the table has no rows, so that it gives no pair a feature"
+        raise InvalidInputError(msg)
+
+
+def append_features(
+    pairs: TrainingPairs, table: FeatureTable, storage: ArrayStorage
+) -> tuple[TrainingPairs, JoinCounts]:
+    """Return the pairs with a table's columns appended, and how many have a row in it."""
+    names, frame = table.names, table.frame
+    X, counts = _appended(pairs, frame.select(names).to_numpy(), TableRows(pairs, frame), storage)
+    joined = replace(
         pairs,
         X=X,
         feature_names=(*pairs.feature_names, *names),
         categories={**pairs.categories, **table.categories},
     )
+    return joined, counts
 
 
 def without_outcomes(pairs: TrainingPairs, storage: ArrayStorage) -> TrainingPairs:
@@ -244,14 +259,21 @@ def without_outcomes(pairs: TrainingPairs, storage: ArrayStorage) -> TrainingPai
             f"it nearly determines the click (in {share:.1%} of pairs of displays of one document, "
             "by whether they were clicked), so it is an outcome, unknown when documents are ranked"
         )
-    if not outcomes:
+    return without_features(pairs, outcomes, storage)
+
+
+def without_features(
+    pairs: TrainingPairs, names: Collection[str], storage: ArrayStorage
+) -> TrainingPairs:
+    """Return the pairs without some features."""
+    if not names:
         return pairs
-    kept = [i for i, name in enumerate(pairs.feature_names) if name not in outcomes]
+    kept = [i for i, name in enumerate(pairs.feature_names) if name not in names]
     return replace(
         pairs,
         X=_chosen_columns(pairs.X, kept, storage),
         feature_names=tuple(pairs.feature_names[i] for i in kept),
-        categories={n: values for n, values in pairs.categories.items() if n not in outcomes},
+        categories={n: values for n, values in pairs.categories.items() if n not in names},
     )
 
 

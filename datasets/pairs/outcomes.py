@@ -13,6 +13,8 @@ import numpy as np
 from .fold import CARRIED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from .training_pairs import TrainingPairs
@@ -48,34 +50,60 @@ def outcome_features(pairs: TrainingPairs) -> dict[str, float]:
     dict of str to float
         Feature -> share of the pairs in which it has the click right.
     """
+
+    def sample_of(most: int) -> TrainingPairs:
+        chosen = chosen_queries(pairs.query_code, pairs.group, most)
+        return pairs if chosen is None else pairs.take(chosen[pairs.query_code])
+
+    return outcomes_among(pairs.feature_names, len(pairs), sample_of)
+
+
+def outcomes_among(
+    names: Sequence[str], n: int, sample_of: Callable[[int], TrainingPairs]
+) -> dict[str, float]:
+    """Return `outcome_features` of pairs that need not be in one place.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Features of the pairs.
+    n : int
+        Number of pairs.
+    sample_of : callable
+        Number of rows -> all executions of the queries that `chosen_queries` gives for it.
+    """
     # What the log itself says of a shown document was known when it was shown.
-    columns = [i for i, name in enumerate(pairs.feature_names) if name not in CARRIED]
+    columns = [i for i, name in enumerate(names) if name not in CARRIED]
     if not columns:
         return {}
-    sample = _some_queries(pairs, _ROWS[0])
+    sample = sample_of(_ROWS[0])
     group, rows = _comparable(sample)
-    if sample is not pairs and sample.clicked[rows].sum() < _ENOUGH_CLICKS:
-        sample = _some_queries(pairs, _ROWS[1])
+    if len(sample) < n and sample.clicked[rows].sum() < _ENOUGH_CLICKS:
+        sample = sample_of(_ROWS[1])
         group, rows = _comparable(sample)
     clicked = sample.clicked[rows]
     if clicked.sum() < MIN_CLICKS:
         return {}
     shares = {
-        pairs.feature_names[i]: _share(group, sample.X[rows, i].astype(np.float64), clicked)
-        for i in columns
+        names[i]: _share(group, sample.X[rows, i].astype(np.float64), clicked) for i in columns
     }
     return {name: share for name, share in shares.items() if share >= CONCORDANCE}
 
 
-def _some_queries(pairs: TrainingPairs, most: int) -> TrainingPairs:
-    """Return all executions of as many queries as have `most` rows, the same ones each time."""
-    if len(pairs) <= most:
-        return pairs
-    rows = np.bincount(pairs.query_code, weights=pairs.group)
+def chosen_queries(
+    query_code: NDArray[np.int32], group: NDArray[np.int32], most: int
+) -> NDArray[np.bool_] | None:
+    """Return which queries have some `most` rows together, the same ones each time; None: all.
+
+    `query_code`, `group`: of every execution.
+    """
+    if group.sum(dtype=np.int64) <= most:
+        return None
+    rows = np.bincount(query_code, weights=group)
     order = np.random.default_rng(0).permutation(len(rows))
     chosen = np.zeros(len(rows), np.bool_)
     chosen[order[: 1 + np.searchsorted(np.cumsum(rows[order]), most)]] = True
-    return pairs.take(chosen[pairs.query_code])
+    return chosen
 
 
 def _comparable(pairs: TrainingPairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...errors import InvalidInputError, NotIdentifiableError, did_you_mean
 from ..counts.bootstrap import BootstrapSettings
-from ..counts.pair_counts import count_pairs, n_considered, require_positions
+from ..counts.click_counts import as_pair_counts
+from ..counts.pair_counts import MAX_POSITIONS, count_pairs, n_considered, require_positions
 from ..quality.positions import PositionCounts, position_notes
 from .curve import ExaminationCurve, known_curve
 from .feature_cells import feature_cells
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
+    from ..counts.click_counts import ClickCounts
     from ..pairs.training_pairs import TrainingPairs
     from .display import PositionBiasDisplay
 
@@ -242,6 +244,40 @@ class PositionBias:
         self._set(curve, curves, (*found, *notes))
         return self
 
+    def fit_counts(self, counts: ClickCounts) -> Self:
+        """Estimate the curve by swaps from counts of a log, such as those of its parts.
+
+        The curve and its intervals are those of `fit` with the same estimator. Counts have no
+        times, so that `moves_` is None.
+
+        Parameters
+        ----------
+        counts : ClickCounts
+            By position, not weighted, with one position more than are estimated where the log has
+            more: see `click_counts`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the estimator needs features ("auto", "features"), or `by` is given.
+        NotIdentifiableError
+            As `fit`.
+        """
+        self._check_settings()
+        if self.estimator in {"auto", "features"} or self.by is not None or counts.by is not None:
+            msg = (
+                "counts: hold no features and one curve, so estimator='all_pairs', 'pivot', "
+                f"'adjacent' or 'em' and by=None are expected, got {self!r}"
+            )
+            raise InvalidInputError(msg)
+        limit = MAX_POSITIONS if self.max_position is None else self.max_position + 1
+        size = min(counts.n_positions, limit)
+        pairs = as_pair_counts(counts)
+        pairs = replace(pairs.keep_cells(pairs.position < size), n_positions=size)
+        settings = BootstrapSettings(self.n_bootstrap, self.confidence, self.random_state)
+        self._set(curve_from_swaps(pairs, counts.queries, self.estimator, settings), {}, ())
+        return self
+
     def apply(self, pairs: TrainingPairs) -> TrainingPairs:
         """Fill `pairs.examination` in place and return the same pairs.
 
@@ -424,6 +460,10 @@ class PositionBias:
             raise InvalidInputError(msg)
 
     def _check_parameters(self, pairs: TrainingPairs) -> None:
+        self._check_settings()
+        self._check_context(pairs)
+
+    def _check_settings(self) -> None:
         names = get_args(EstimatorName)
         if self.estimator not in names:
             hint = did_you_mean(str(self.estimator), names)
@@ -438,7 +478,6 @@ class PositionBias:
         if self.max_position is not None and self.max_position < 1:
             msg = f"max_position: got {self.max_position!r}, expected at least 1 (0-based)"
             raise InvalidInputError(msg)
-        self._check_context(pairs)
 
     def _check_context(self, pairs: TrainingPairs) -> None:
         if self.by is not None and self.by not in pairs.context:
