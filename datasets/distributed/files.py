@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ...errors import InvalidInputError
 from ..reading.open_sources import OpenedSources
 from ..reading.paths import paths_of
+from ..reading.remote_files import is_url, remote_files
 from ..reading.scan import Scan
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ def files_of(source: Any, parameter: str) -> list[Any]:
     UnreadableSourceError
         If there is no such file.
     """
-    if isinstance(source, str | os.PathLike):
-        return list(paths_of(source, parameter))
     items = list(source) if isinstance(source, list | tuple) else [source]
     for item in items:
         if not isinstance(item, str | os.PathLike):
@@ -45,7 +45,15 @@ def files_of(source: Any, parameter: str) -> list[Any]:
     if not items:
         msg = f"{parameter}: expected at least one path, got an empty list"
         raise InvalidInputError(msg)
-    return [file for item in items for file in paths_of(item, parameter)]
+    return [file for item in items for file in _files_behind(item, parameter)]
+
+
+def _files_behind(item: str | os.PathLike[str], parameter: str) -> list[Any]:
+    if not is_url(item):
+        return list(paths_of(item, parameter))
+    found = remote_files(item, parameter)
+    # The URL of one file may hold what its name does not show.
+    return [item] if len(found) == 1 else [f if isinstance(f, Path) else str(f) for f in found]
 
 
 def grouped(files: Sequence[Any], workers: int) -> list[list[Any]]:
@@ -71,7 +79,8 @@ def inspect_files(
     files: Sequence[Any], settings: LoadSettings, types: Sequence[str] | None
 ) -> FileFacts:
     """Open files, which checks them, and return what is known of them."""
-    opened = OpenedSources(list(files), "source" if types is None else "impressions")
+    parameter = "source" if types is None else "impressions"
+    opened = OpenedSources(list(files), parameter, twice=False)
     scan = Scan(
         opened,
         signals=settings.signals,
