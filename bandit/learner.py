@@ -85,16 +85,30 @@ class Learner:
                 shown_before=self.evidence.state,
             )
             if self.store is not None:
-                self.store.apply(into)
-                folded = self.evidence.state.fold_open(into.state)
-                report = replace(
-                    report,
-                    units_opened=folded.units_opened,
-                    rows_changing=folded.units_changed,
-                    units_without_exposure=self.evidence.summary.units_without_exposure,
-                )
+                report = self._learn(into, report)
             self.left_out.update(report.left_out())
         return report
+
+    def learn(self, batch: Evidence, report: UpdateReport) -> UpdateReport:
+        """Learn what was folded elsewhere from interactions, as `fresh` began it.
+
+        `report`: what became of the interactions; returned with what they changed here.
+        """
+        with self._lock:
+            report = self._learn(batch, report)
+            self.left_out.update(report.left_out())
+        return report
+
+    def _learn(self, batch: Evidence, report: UpdateReport) -> UpdateReport:
+        if self.store is not None:
+            self.store.apply(batch)
+        folded = self.evidence.state.fold_open(batch.state)
+        return replace(
+            report,
+            units_opened=folded.units_opened,
+            rows_changing=folded.units_changed,
+            units_without_exposure=self.evidence.summary.units_without_exposure,
+        )
 
     def observe(
         self, event: Mapping[str, Any] | Any, *, now: dt.datetime | int | None = None

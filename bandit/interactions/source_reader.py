@@ -41,7 +41,10 @@ _MIN_LISTS: Final = 20
 
 
 class ReadRows(NamedTuple):
-    """Columns, and what was left out before there were any."""
+    """Columns, and what was left out before there were any.
+
+    `lists`, `lowest`: how many executions there are, and the lowest position, -1 without any row.
+    """
 
     columns: EventColumns
     rows_read: int
@@ -51,7 +54,14 @@ class ReadRows(NamedTuple):
     future_times: int
     rows_placed: int
     refused: Quarantine
-    notes: list[str]
+    lists: int
+    lowest: int
+    scan_notes: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was read otherwise than written, and what looks wrong about the positions."""
+        return [*self.scan_notes, *notes_of_positions(self.lists, self.lowest)]
 
     def reported(self, report: UpdateReport) -> UpdateReport:
         """Return the report of the fold of these columns with what was left out before it."""
@@ -128,19 +138,17 @@ def read_columns(
         future_times=sum(scan.rows_of_future for scan in reader.scans),
         rows_placed=placed.placed,
         refused=refused,
-        notes=[
-            *(note for scan in reader.scans for note in scan.notes),
-            *_position_notes(rows, executions),
-        ],
+        lists=len(executions.ids),
+        lowest=int(rows.position.min()) if len(rows) else -1,
+        scan_notes=[note for scan in reader.scans for note in scan.notes],
     )
 
 
-def _position_notes(rows: LogRows, executions: Executions) -> list[str]:
+def notes_of_positions(lists: int, lowest: int) -> list[str]:
     """Return a note where no row is at the first position, as where positions count from 1."""
-    lists = len(executions.ids)
     if lists < _MIN_LISTS:
         return []
-    return position_notes(PositionCounts(lists, int(rows.position.min()), 0, 0, 0))
+    return position_notes(PositionCounts(lists, lowest, 0, 0, 0))
 
 
 def decoded(metadata: str) -> dict[str, Any]:

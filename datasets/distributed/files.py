@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..loading.settings import LoadSettings
+    from ..record.mapping import InputMapping
 
 _TASKS_PER_WORKER: Final = 8
 """Groups of files for each worker at most, so that the last ones to end differ little."""
@@ -92,3 +93,9 @@ def inspect_files(
     rows = [source.rows for source in opened.sources]
     total = None if None in rows else sum(each or 0 for each in rows)
     return FileFacts(total, scan.has_positions)
+
+
+def has_positions(file: Any, mapping: InputMapping) -> bool:
+    """Return whether a file has the column of positions."""
+    columns = ("feature_id", "position")
+    return Scan([file], columns=columns, mapping=mapping, positions="optional").has_positions

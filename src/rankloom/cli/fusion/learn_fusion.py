@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ...errors import InvalidInputError, NoExposuresError
+from ..dask_options import Dask, Workdir, dask_client
 from ..options import Impressions, Json, MappingFile, mapping_arguments, option
 from ..output import counted, say, show, show_json, table, tally
 from ..sources import Files, opened
@@ -20,6 +21,10 @@ from .state_options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distributed import Client
+
     from ...bandit import FusionBandit, UpdateReport
 
 Channels = Annotated[
@@ -74,6 +79,8 @@ def learn_fusion(
     max_queries: MaxQueries = None,
     impressions: Impressions = None,
     mapping: MappingFile = None,
+    dask: Dask = None,
+    workdir: Workdir = None,
     json: Json = False,
 ) -> None:
     """Learn the weight of each retrieval channel in the fused ranking.
@@ -92,8 +99,8 @@ def learn_fusion(
     options = {"half_life": half_life, "segment_by": segment_by}
     settings |= {name: value for name, value in options.items() if value is not None}
     arguments = mapping_arguments(mapping)
-    with opened(files, namespace) as source:
-        added = channel or ([] if stored else _channels_of(source, retriever, arguments))
+    with dask_client(dask, files, workdir) as client, opened(files, namespace) as source:
+        added = channel or ([] if stored else _channels_of(source, retriever, arguments, client))
         arms = dict.fromkeys([*stored, *added])
         bandit = FusionBandit.open(
             state,
@@ -104,10 +111,27 @@ def learn_fusion(
             **settings,
         )
         with unlogged():
-            report = bandit.update(source, impressions=impressions, **arguments)
+            report = _learn(
+                bandit, source, client, workdir, {"impressions": impressions, **arguments}
+            )
         if not report.rows_used and report.other_retriever:
             _refuse_retriever(source, retriever, arguments)
     _show(bandit, report, public_url(state), json=json)
+
+
+def _learn(
+    bandit: FusionBandit,
+    source: Any,
+    client: Client | None,
+    workdir: Path | None,
+    arguments: dict[str, Any],
+) -> UpdateReport:
+    """Learn the interactions, on the workers of a cluster if any."""
+    if client is None:
+        return bandit.update(source, **arguments)
+    from ...bandit.distributed import learn
+
+    return learn(bandit, source, client=client, workdir=workdir, **arguments)
 
 
 def _show(bandit: FusionBandit, report: UpdateReport, state: str, *, json: bool) -> None:
@@ -166,27 +190,26 @@ def _lines(report: UpdateReport, weights: dict[str, float] | None) -> list[str]:
     return [*lines, "", *table(["channel", "weight"], by_weight(weights))]
 
 
-def _channels_of(source: Any, retriever: str, arguments: dict[str, Any]) -> list[str]:
+def _channels_of(
+    source: Any, retriever: str, arguments: dict[str, Any], client: Client | None
+) -> list[str]:
     """Return the channels that a log names, in order."""
-    from ...bandit.interactions.logged_scores import scores_of
-    from ...bandit.interactions.source_reader import decoded
-    from ...datasets.reading.scan import Scan
     from ...datasets.record.mapping import InputMapping
 
-    columns = ["feature_uri", "retriever_id", "metadata"]
-    scan = Scan(source, columns=columns, mapping=InputMapping(**arguments))
-    channels: set[str] = set()
-    for batch in scan.batches():
-        rows = batch.filter(batch["retriever_id"].fill_null(retriever) == retriever)
-        channels.update(rows["feature_uri"].drop_nulls().unique().to_list())
-        for text in rows["metadata"].drop_nulls().unique().to_list():
-            if '"features"' in text:
-                channels.update(scores_of(decoded(text).get("features")) or ())
+    mapping = InputMapping(**arguments)
+    if client is None:
+        from ...bandit.interactions.log_channels import channels_of
+
+        channels = sorted(channels_of(source, retriever, mapping))
+    else:
+        from ...bandit.distributed import find_channels
+
+        channels = find_channels(source, retriever, client=client, mapping=mapping)
     if not channels:
         _refuse_retriever(source, retriever, arguments)
         msg = "FILE: no row names a channel (feature_uri, or metadata.features); give --channel"
         raise InvalidInputError(msg)
-    return sorted(channels)
+    return channels
 
 
 def _refuse_retriever(source: Any, retriever: str, arguments: dict[str, Any]) -> None:

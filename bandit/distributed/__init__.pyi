@@ -1,0 +1,2 @@
+from .learning import find_channels as find_channels
+from .learning import learn as learn
