@@ -18,6 +18,8 @@ from .cells import count_cells, last_click_states, sum_by
 from .pair_counts import PairCounts, n_considered, require_positions
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from ..pairs.training_pairs import TrainingPairs
@@ -195,8 +197,8 @@ def click_counts(
     2000
     """
     require_positions(pairs)
-    _check_states(states)
-    n_positions = _n_positions(pairs, max_position)
+    check_counted(states, max_position)
+    n_positions = n_considered(pairs.position, max_position)
     values = _values(pairs, by)
     state = _states(pairs, states, n_positions)
     position_of_state = np.arange(n_positions)
@@ -297,31 +299,33 @@ def state_number(
     return np.asarray(k * (k + 1) // 2 + np.minimum(last_click, k - 1) + 1)
 
 
-def _check_states(states: str) -> None:
+def check_counted(states: str, max_position: int | None) -> None:
+    """Raise if there is no such state, or the last position is negative."""
     names = get_args(StateName)
     if states not in names:
         hint = did_you_mean(str(states), names)
         msg = f"states: got {states!r}, expected one of {names}.{hint}"
         raise InvalidInputError(msg)
-
-
-def _n_positions(pairs: TrainingPairs, max_position: int | None) -> int:
     if max_position is not None and max_position < 0:
         msg = f"max_position: got {max_position!r}, expected 0 or more (0-based)"
         raise InvalidInputError(msg)
-    return n_considered(pairs.position, max_position)
+
+
+def check_context(by: str, context: Collection[str], load: str = "load_pairs") -> None:
+    """Raise if there is no such column of context; `load`: the function that reads one."""
+    if by not in context:
+        msg = (
+            f"by: no context column {by!r}, there are {sorted(context)}. Name it "
+            f"in {load}(..., context=[...]).{did_you_mean(by, context)}"
+        )
+        raise InvalidInputError(msg)
 
 
 def _values(pairs: TrainingPairs, by: str | None) -> tuple[str, ...]:
     """Return the distinct values of a context column in alphabetical order."""
     if by is None:
         return ("",)
-    if by not in pairs.context:
-        msg = (
-            f"by: no context column {by!r}, there are {sorted(pairs.context)}. Name it "
-            f"in load_pairs(..., context=[...]).{did_you_mean(by, pairs.context)}"
-        )
-        raise InvalidInputError(msg)
+    check_context(by, pairs.context)
     return tuple(_texts(pairs, by).unique().sort().to_list())
 
 

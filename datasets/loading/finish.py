@@ -91,16 +91,22 @@ def describe(
 def _recency(first_time: NDArray[np.int64], age_from: int, half_life: float | None) -> Recency:
     """Return age in days and weight of every execution; its age is that of its first event."""
     unknown = first_time == NO_TIME
-    if half_life is not None and unknown.any():
-        msg = (
-            f"half_life: {int(unknown.sum())} of {len(unknown)} executions have no time, so they "
-            "have no age. Add occurred_at or timestamp (to the impressions table too), or leave "
-            "half_life out"
-        )
-        raise InvalidInputError(msg)
+    if half_life is not None:
+        check_times(int(unknown.sum()), len(unknown))
     age = np.where(unknown, np.nan, np.maximum(age_from - first_time, 0) / _DAY)
     if half_life is None:
         return Recency(age.astype(np.float32), np.ones(len(age), np.float32))
     # From the newest execution: 2^(-age) of a log that ended long ago would be 0 in float32.
     weight = np.exp2((age.min(initial=np.inf) - age) / half_life)
     return Recency(age.astype(np.float32), (weight / weight.mean()).astype(np.float32))
+
+
+def check_times(without: int, executions: int) -> None:
+    """Raise if some executions have no time, where a half-life is given."""
+    if without:
+        msg = (
+            f"half_life: {without} of {executions} executions have no time, so they "
+            "have no age. Add occurred_at or timestamp (to the impressions table too), or leave "
+            "half_life out"
+        )
+        raise InvalidInputError(msg)

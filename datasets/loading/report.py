@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..quality.bots import BotLists
     from ..reading.scan_counts import ScanCounts
     from .merge import MergedLog
+    from .part import PartCounts
     from .settings import LoadSettings
 
 _NO_EXPOSURES: Final = (
@@ -99,18 +100,36 @@ def add_executions(
 
     `position`, `clicked`: of the pairs of the executions that are kept.
     """
-    counts = log.counts
+    executions = int(np.count_nonzero(log.group))
+    positions = log.positions
+    if executions < positions.lists:  # some were dropped as those of bots
+        positions = PositionCounts.of(log.group, position)
+    without_query = int(((log.query < 0) & (log.group > 0)).sum())
+    lists = ListCounts(executions, without_query, len(clicked), int(np.count_nonzero(clicked)))
+    add_lists(report, log.counts, lists, positions)
+
+
+class ListCounts(NamedTuple):
+    """Executions that are kept, those of them whose rows name no query, and pairs of them."""
+
+    executions: int
+    without_query: int
+    pairs: int
+    clicked: int
+
+
+def add_lists(
+    report: LoadReport, counts: PartCounts, lists: ListCounts, positions: PositionCounts
+) -> None:
+    """Add what was counted of executions, and refuse logs that cannot be debiased."""
     report.duplicates = counts.duplicates
     report.rows_kept -= counts.duplicates
     report.list_level_rows = counts.list_level_rows
     report.rows_without_execution = counts.rows_without_execution
-    report.executions = int(np.count_nonzero(log.group))
+    report.executions = lists.executions
     report.position_conflicts = counts.position_conflicts
     report.rows_given_query = counts.rows_given_query
-    report.executions_without_query = int(((log.query < 0) & (log.group > 0)).sum())
-    positions = log.positions
-    if report.executions < positions.lists:  # some were dropped as those of bots
-        positions = PositionCounts.of(log.group, position)
+    report.executions_without_query = lists.without_query
     report.notes += position_notes(positions)
     report.notes += query_notes(report.executions_without_query, report.executions)
     dropped = {
@@ -118,14 +137,14 @@ def add_executions(
         "only list-level interactions": counts.list_level_only,
     }
     report.executions_dropped |= {reason: count for reason, count in dropped.items() if count}
-    if counts.clicks_only and clicked.all():
+    if counts.clicks_only and lists.clicked == lists.pairs:
         raise NoExposuresError(_NO_EXPOSURES)
-    if not len(clicked):
+    if not lists.pairs:
         msg = (
             f"source: no pair could be made: {report.rows_without_execution} rows name no "
             "execution (execution_id, or session_id with query_snapshot), "
             f"{counts.list_level_rows} rows describe the list only"
         )
         raise InvalidInputError(msg)
-    if clicked.all():
+    if lists.clicked == lists.pairs:
         raise NoExposuresError(_NO_EXPOSURES)

@@ -11,7 +11,7 @@ from ..._shared.atomic_files import write_whole
 from ...errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..record.fault import Fault
 
@@ -74,15 +74,25 @@ class Quarantine:
         if faults.is_empty():
             return
         counts = faults.group_by("field", "reason").len().sort("field", "reason")
-        for field, reason, count in counts.rows():
-            code = self._codes.setdefault((field, reason), len(self._codes))
-            self._counts[code] = self._counts.get(code, 0) + count
+        self.count(counts.rows())
         self._parts.append((source, self._packed(faults)))
+
+    def count(self, counts: Iterable[tuple[str, str, int]]) -> None:
+        """Count rows, which are kept elsewhere, by field and reason."""
+        for field, reason, rows in counts:
+            code = self._codes.setdefault((field, reason), len(self._codes))
+            self._counts[code] = self._counts.get(code, 0) + rows
+
+    @property
+    def counts(self) -> list[tuple[str, str, int]]:
+        """Field, reason, and how many rows broke the rule."""
+        return [(*names, self._counts[code]) for names, code in self._codes.items()]
 
     def extend(self, other: Quarantine) -> None:
         """Add all rows of another quarantine."""
+        self.count(other.counts)
         for source, packed in other._parts:
-            self.add(source, other._unpacked(packed))
+            self._parts.append((source, self._packed(other._unpacked(packed))))
 
     def head(self, rows: int = 5) -> pl.DataFrame:
         """Return the first rows, in the order in which they were refused."""

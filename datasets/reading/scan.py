@@ -192,6 +192,10 @@ class Scan:
         """Whether any source has the column of positions."""
         return any("position" in plan.sources for plan in self._plans)
 
+    def columns_of(self, field: str) -> list[str]:
+        """Return the columns of the sources that hold a field."""
+        return [plan.sources[field] for plan in self._plans if field in plan.sources]
+
     def column_names(self) -> set[str]:
         """Return the names of all sources' columns, or the keys of their first records."""
         return {name for plan in self._plans for name in plan.names()}
