@@ -38,13 +38,14 @@ def unknown_context(facts: Facts, settings: LoadSettings) -> list[str]:
 def _without_lists(facts: Facts) -> Part:
     """Return a part that has the counts of the log and none of its executions."""
     none, no_texts = np.empty(0, np.int32), pl.Series(dtype=pl.String)
+    floats, flags = np.empty(0, np.float32), np.empty(0, np.bool_)
     return Part(
         ids=no_texts,
         first_time=np.empty(0, np.int64),
         query=none,
         user=none,
         context={},
-        pairs=PairColumns(none, none, none, none, none, none, none, none),
+        pairs=PairColumns(none, none, floats, flags, flags, none, np.empty(0), floats[:, None]),
         features=(),
         documents=no_texts,
         queries=no_texts,

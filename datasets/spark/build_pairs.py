@@ -90,7 +90,10 @@ half_life, now
     >>> from rankloom.datasets.spark import build_pairs
     >>> built = build_pairs(spark.table("interactions"))  # doctest: +SKIP
     >>> built.pairs.write.parquet("s3://bucket/pairs")  # doctest: +SKIP
-    >>> model = PBM().fit(built.to_training_pairs())  # doctest: +SKIP
+    >>> built.click_counts("position", weighted=False).shown.sum()  # doctest: +SKIP
+    np.float64(1000.0)
+    >>> built.to_training_pairs()  # doctest: +SKIP
+    TrainingPairs(1,000 pairs, 100 executions, 3 features, 114 clicked)
     """
     _check(df, partitions)
     settings = LoadSettings.of(

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..loading.part import Part
     from ..loading.settings import LoadSettings
 
-TextName = Literal["documents", "queries", "channels"]
 _Name = TypeVar("_Name", str, int)
 DAY: Final = 86_400_000_000
 """Microseconds."""
@@ -197,7 +196,7 @@ class Facts:
     latest: int = NO_TIME
     latest_known: int = NO_TIME
     context: list[str] = field(default_factory=list)
-    texts: dict[TextName, list[str]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
 
     def __add__(self, other: Facts) -> Facts:
         """Return the facts of both."""

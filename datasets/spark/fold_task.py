@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from ..loading.part import Part
     from ..loading.settings import LoadSettings
-    from .facts import TextName
     from .log_columns import LogColumns
 
 
@@ -87,7 +86,7 @@ class FoldTask:
             yield from schema.batches(frame)
 
 
-def _texts_beside_pairs(part: Part) -> dict[TextName, list[str]]:
+def _texts_beside_pairs(part: Part) -> dict[str, list[str]]:
     """Return documents and queries that no pair has, and all channels."""
     queries = part.query[part.pairs.group > 0]
     return {

@@ -23,7 +23,10 @@ NAME: Final = "DataFrame"
 """What messages call the source."""
 
 KEY: Final = "rankloom_partition_key"
-_SIMPLE: Final[dict[str, Any]] = {
+_KEYS: Final = ("execution_id", "session_id", "feature_id", "document_id")
+"""The first of these that a row has decides on its partition; `document_id`: see `ColumnPlan`."""
+
+_SIMPLE: Final[dict[str, pl.DataType]] = {
     "string": pl.String(),
     "byte": pl.Int8(),
     "short": pl.Int16(),
@@ -74,20 +77,15 @@ class LogColumns:
         reader.read(source, on_error=settings.on_error, positions="some")
         check_mapped(*reader.scans)
         scan = reader.scans[0]
-        held = {name: scan.columns_of(name) for name in ("execution_id", "session_id")}
-        held["feature_id"] = scan.columns_of("feature_id")
+        held = [column for name in _KEYS for column in scan.columns_of(name)]
         own = settings.mapping.column("interaction_id")
-        ids = [
-            *([own] if own in source.schema else []),
-            *(c for each in held.values() for c in each),
-        ]
-        read = dict.fromkeys([*source.read, *ids])
-        keys = [_id_text(c, source.schema[c]) for each in held.values() for c in each]
+        ids = dict.fromkeys([*([own] if own in source.schema else []), *held])
+        texts = [_id_text(column, source.schema[column]) for column in held]
         return cls(
-            {name: source.schema[name] for name in read},
+            {name: source.schema[name] for name in {**dict.fromkeys(source.read), **ids}},
             source.values,
-            tuple(dict.fromkeys(ids)),
-            f"coalesce({', '.join([*keys, _literal('')])})",
+            tuple(ids),
+            f"coalesce({', '.join([*texts, _literal('')])})",
         )
 
     def rows_by_execution(self, df: DataFrame, partitions: int | None) -> DataFrame:
@@ -119,9 +117,10 @@ class _Columns:
     def has_values(self, columns: Mapping[str, str]) -> bool:
         asked = frozenset(columns)
         if asked not in self.values:
-            filled = " OR ".join(_has_value(name, self.schema[name]) for name in sorted(asked))
-            found = asked and self._df.selectExpr(*map(quoted, sorted(asked))).filter(filled)
-            self.values[asked] = bool(found and found.limit(1).collect())
+            names = sorted(asked)
+            filled = " OR ".join(_has_value(name, self.schema[name]) for name in names) or "false"
+            found = self._df.filter(filled).selectExpr(*map(quoted, names)).limit(1)
+            self.values[asked] = bool(names and found.collect())
         return self.values[asked]
 
     def blocks(self, columns: Mapping[str, str]) -> Iterator[Block]:

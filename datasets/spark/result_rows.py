@@ -45,7 +45,7 @@ _PAIR: Final = {
     "document_score": "double",
 }
 _REFUSED: Final = {"row": "string", "field": "string", "value": "string", "reason": "string"}
-_POLARS: Final = {
+_POLARS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "string": pl.String,
     "boolean": pl.Boolean,
     "timestamp": pl.Datetime("us", "UTC"),

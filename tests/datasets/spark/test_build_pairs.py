@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -183,8 +186,10 @@ def test_types_of_spark_are_read_as_those_of_other_tables(spark):
     )
     options = {
         "columns": {
-            **{"execution_id": "request", "interaction_type": "kind"},
-            **{"position": "rank", "occurred_at": "at"},
+            "execution_id": "request",
+            "interaction_type": "kind",
+            "position": "rank",
+            "occurred_at": "at",
         },
         "types": {"0": "impression", "1": "click"},
         "time_unit": "s",
@@ -280,3 +285,37 @@ def test_what_is_no_dataframe_of_spark_is_refused(spark):
         build_pairs(frame, partitions=0)
     with pytest.raises(InvalidInputError, match="several columns 'id'"):
         build_pairs(frame.selectExpr("id", "id + 1 AS id"))
+
+
+@pytest.mark.parametrize("source", ["docstring", "README"])
+def test_the_examples_run_as_printed(spark, tmp_path, source):
+    log = simulate_interactions(n_executions=100, random_state=0)
+    in_spark(spark, log).createOrReplaceTempView("interactions")
+    names = {"spark": spark}
+    if source == "README":
+        text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+        (code,) = re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        exec(code.replace("s3://bucket", str(tmp_path)), names)  # noqa: S102 - our own text
+        assert_same(names["pairs"], load_pairs(log, context=["device"]))
+    else:
+        for example in doctest.DocTestParser().get_examples(build_pairs.__doc__):
+            code = example.source.replace("s3://bucket", str(tmp_path))
+            if example.want:
+                assert f"{eval(code, names)!r}\n" == example.want  # noqa: S307 - our own text
+            else:
+                exec(code, names)  # noqa: S102
+    assert spark.read.parquet(str(tmp_path / "pairs")).count() == 1_000
+
+
+def test_no_time_zone_of_the_session_changes_a_time(spark):
+    log = simulate_interactions(n_executions=30, random_state=4)
+    log = log.with_columns(pl.col("occurred_at").dt.replace_time_zone("Asia/Kolkata"))
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    try:
+        built = build_pairs(in_spark(spark, log), partitions=2)
+        assert_same(built.to_training_pairs(), load_pairs(log))
+        latest = built.pairs.selectExpr("max(unix_micros(time))").collect()[0][0]
+        assert latest == load_pairs(log).time.max().astype("int64")
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", zone)

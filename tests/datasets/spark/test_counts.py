@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from rankloom.datasets import load_pairs
-from rankloom.datasets.click_models import UBM, click_counts
+from rankloom.datasets.click_models import click_counts
 from rankloom.datasets.spark import build_pairs
 from rankloom.datasets.spark.collected import collect
 from rankloom.errors import InvalidInputError
