@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from rankloom.datasets import load_pairs, simulate_catalogue, simulate_interactions
+from rankloom.datasets.click_models import click_counts
 from rankloom.datasets.spark import build_pairs
 from rankloom.datasets.spark.collected import collect
 from rankloom.errors import IntegrityError, InvalidInputError
@@ -53,6 +54,21 @@ def test_many_logs_give_the_same_pairs_and_report(spark, seed):
         ).to_training_pairs()
     )
     assert_same(ours, outcome(partial(load_pairs, log, **options)))
+
+
+@pytest.mark.slow
+def test_two_million_rows_give_the_same_pairs_counts_and_report(spark, tmp_path):
+    log = simulate_interactions(n_executions=155_000, random_state=0)
+    assert len(log) > 2_000_000
+    log.write_parquet(tmp_path / "log.parquet")
+    df = spark.read.parquet(str(tmp_path / "log.parquet"))
+    built = build_pairs(df, partitions=8, checkpoint=str(tmp_path / "checkpoint"))
+    oracle = load_pairs(log)
+    assert_same(built.to_training_pairs(), oracle)
+    for states in ("position", "last_click"):
+        ours, expected = built.click_counts(states), click_counts(oracle, states)
+        for name in ("key", "offsets", "state", "shown", "clicks"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(expected, name))
 
 
 def test_features_judgements_and_bots_join_on_the_driver(spark):
