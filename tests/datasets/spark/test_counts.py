@@ -12,7 +12,7 @@ from rankloom.datasets.spark import build_pairs
 from rankloom.datasets.spark.collected import collect
 from rankloom.errors import InvalidInputError
 
-from .logs import in_spark, rough_log
+from .logs import assert_same, in_spark, rough_log
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:PySpark does not yet fully support pandas:FutureWarning"
@@ -57,6 +57,25 @@ def test_counts_are_those_of_the_pairs(built, log, states, by, max_position, wei
             np.testing.assert_allclose(found, expected, rtol=1e-6, err_msg=name)
         else:
             np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def test_texts_of_executions_without_pairs_keep_their_codes(spark):
+    row = {"interaction_type": ["impression"], "position": 0}
+    only_clicks = {**row, "interaction_type": ["click"]}
+    log = pl.DataFrame(
+        [
+            {**row, "execution_id": "e2", "feature_id": "b", "query_snapshot": "m"},
+            {**row, "execution_id": "e3", "feature_id": "c", "query_snapshot": None},
+            {**only_clicks, "execution_id": "e1", "feature_id": "a", "query_snapshot": None},
+            {**only_clicks, "execution_id": "e4", "feature_id": "a", "query_snapshot": "a"},
+        ]
+    )
+    built, pairs = build_pairs(in_spark(spark, log), partitions=3), load_pairs(log)
+    assert_same(built.to_training_pairs(), pairs)
+    ours, oracle = built.click_counts(), click_counts(pairs)
+    assert oracle.queries.to_list() == ["a", "m", "execution:e1", "execution:e3"]
+    assert ours.queries.to_list() == oracle.queries.to_list()
+    np.testing.assert_array_equal(ours.key, oracle.key)
 
 
 def test_cells_are_columns_that_spark_queries(built):
