@@ -79,10 +79,10 @@ class LogColumns:
         scan = reader.scans[0]
         held = [column for name in _KEYS for column in scan.columns_of(name)]
         own = settings.mapping.column("interaction_id")
-        ids = dict.fromkeys([*([own] if own in source.schema else []), *held])
+        ids = list(dict.fromkeys([name for name in (own, *held) if name in source.schema]))
         texts = [_id_text(column, source.schema[column]) for column in held]
         return cls(
-            {name: source.schema[name] for name in {**dict.fromkeys(source.read), **ids}},
+            {name: source.schema[name] for name in dict.fromkeys([*source.read, *ids])},
             source.values,
             tuple(ids),
             f"coalesce({', '.join([*texts, _literal('')])})",
