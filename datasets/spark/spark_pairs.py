@@ -220,7 +220,8 @@ class SparkPairs:
         """Expression of the age of an execution in days."""
         now = self.settings.now
         now = self.facts.latest if now is None else now
-        return f"greatest({now}L - unix_micros(time), 0L) / {float(DAY)!r}D"
+        age = f"greatest({now}L - unix_micros(time), 0L) / {float(DAY)!r}D"
+        return f"CASE WHEN time IS NOT NULL THEN {age} END"  # greatest passes over NULL
 
     @property
     def _weight(self) -> str:

@@ -72,6 +72,7 @@ def test_texts_of_executions_without_pairs_keep_their_codes(spark):
     )
     built, pairs = build_pairs(in_spark(spark, log), partitions=3), load_pairs(log)
     assert_same(built.to_training_pairs(), pairs)
+    assert collect(built.pairs)["age_days"].to_list() == [None] * 2
     ours, oracle = built.click_counts(), click_counts(pairs)
     assert oracle.queries.to_list() == ['"a"', '"m"', "execution:e1", "execution:e3"]
     assert ours.queries.to_list() == oracle.queries.to_list()
