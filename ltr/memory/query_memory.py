@@ -19,6 +19,7 @@ from .evidence import Evidence, ids_of
 from .examination import ExaminationTable, checked_click_model, log_examination
 from .judged import unshown_sums
 from .names import no_names
+from .part_evidence import part_evidence, production_scores
 from .reports import memory_summary, memory_table
 from .served import ServedMemory, query_ids
 from .sums import add
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
+    from ...datasets.distributed.part_pairs import PairParts
     from ...datasets.position_bias.estimator import PositionBias
     from .estimates import Estimates
     from .judged import JudgeEvidence
@@ -183,6 +185,45 @@ class QueryMemory:
             self.notes_.append("the log identifies no examination curve: 1 / (position + 1)")
         self.prior_kind_ = _kind_of(prior)
         evidence.add(pairs, examined, self.prior_scores(pairs, prior))
+        return self.estimate()
+
+    def fit_parts(self, parts: PairParts) -> Self:
+        """Learn as `fit` from a log whose pairs stay with the workers of a cluster.
+
+        Production's order is the prior. What comes here is a unit for each (execution, document),
+        as a fitted memory has it.
+
+        Parameters
+        ----------
+        parts : rankloom.datasets.distributed.PairParts
+
+        Raises
+        ------
+        InvalidInputError
+            If `examination` is not given, or there is nothing to learn from. A curve may be
+            fitted before, by `rankloom.datasets.distributed.fit_position_bias`.
+        ClusterError
+            If workers died again and again.
+        """
+        if self.examination is None:
+            msg = (
+                "examination: expected a curve for a log in parts, got None; "
+                "rankloom.datasets.distributed.fit_position_bias fits one"
+            )
+            raise InvalidInputError(msg)
+        evidence = Evidence(self.rules, self.source)
+        found = [
+            each
+            for each in parts.run("remember", part_evidence, evidence, self.examination)
+            if each is not None
+        ]
+        for each in found:
+            evidence.merge(each.evidence)
+        tables = [each.examination for each in found]
+        self.evidence, self.prior_kind_ = evidence, PRODUCTION
+        self._estimates, self._served, self.notes_ = None, None, []
+        # That of the part with the deepest position; curves hold their last value beyond.
+        self.examination_ = max(tables, key=lambda table: len(table.curve))
         return self.estimate()
 
     def update(self, pairs: TrainingPairs, prior: Any = None) -> int:
@@ -394,7 +435,7 @@ class QueryMemory:
     def prior_scores(self, pairs: TrainingPairs, prior: Any) -> NDArray[np.floating]:
         """Return the prior's scores of pairs: given, by a ranker, or by production's order."""
         if prior is None and self.prior_kind_ == PRODUCTION:
-            return -pairs.position.astype(np.float32)
+            return production_scores(pairs)
         if prior is None:
             msg = f"prior: expected what this memory was fitted with, {self.prior_kind_}, got None"
             raise InvalidInputError(msg)
