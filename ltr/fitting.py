@@ -12,7 +12,12 @@ from ..datasets.pairs.training_pairs import TrainingPairs
 from ..datasets.quality.positions import PositionCounts, position_notes
 from ..errors import InvalidInputError
 from .boosting.dataset import MAX_LIST, lightgbm_dataset
-from .boosting.early_stopping import EarlyStopping, click_criterion, judged_criterion
+from .boosting.early_stopping import (
+    EarlyStopping,
+    click_criterion,
+    judged_criterion,
+    stop_afterwards,
+)
 from .boosting.progress import logger, progress_callback, warnings_logged
 from .boosting.trainer import Trainer, refusals
 from .debias.auto import auto_target, click_model_target, judged_choice
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from .distributed.trees import DaskTrees
     from .exposure.examination import Examination
     from .settings import FitSettings
 
@@ -41,10 +47,20 @@ if TYPE_CHECKING:
 _BY_DOCUMENT = {"auto": auto_target, "click_model": click_model_target, "ips": ips_target}
 """Modes whose rows are the documents of queries; the rows of others are those of executions."""
 
+_ON_ONE_NODE = frozenset({"position", "pairwise"})
+"""Modes that learn a bias along with the trees, which LightGBM does not on Dask."""
 
-def fit(settings: FitSettings, pairs: TrainingPairs, validation: TrainingPairs | None) -> Fitted:
-    """Train; see `Ranker.fit`."""
+
+def fit(
+    settings: FitSettings,
+    pairs: TrainingPairs,
+    validation: TrainingPairs | None,
+    dask: DaskTrees | None = None,
+) -> Fitted:
+    """Train; see `Ranker.fit`. `dask`: where the final model is trained if it does not fit here."""
     _check_types(settings, pairs, validation)
+    if dask is not None:
+        _check_distributed(settings)
     check_pairs(pairs)
     refuse_infinite(pairs.X, pairs.feature_names)
     pairs = _with_mean_weight_one(pairs)
@@ -54,7 +70,7 @@ def fit(settings: FitSettings, pairs: TrainingPairs, validation: TrainingPairs |
     watched = None
     if validation is not None:
         watched = _Validation.prepare(settings, pairs, validation, target.examination, notes)
-    booster, pair_bias = _train(settings, params, target, pairs, watched)
+    booster, pair_bias = _train(settings, params, target, pairs, watched, dask, notes)
     if not booster.feature_importance("split").any():
         notes.append(
             f"no tree found a split: {len(target.data.y)} rows are too few for "
@@ -75,6 +91,15 @@ def _check_types(settings: FitSettings, pairs: Any, validation: Any) -> None:
             raise InvalidInputError(msg)
     if settings.early_stopping_rounds is not None and validation is None:
         msg = "early_stopping_rounds: needs fit(pairs, validation=...); give later pairs"
+        raise InvalidInputError(msg)
+
+
+def _check_distributed(settings: FitSettings) -> None:
+    if settings.debias in _ON_ONE_NODE:
+        msg = (
+            f"debias={settings.debias!r}: cannot be trained on Dask, as its bias is learnt along "
+            "with the trees; use 'auto', 'click_model', 'ips' or 'none', or fit without client"
+        )
         raise InvalidInputError(msg)
 
 
@@ -171,6 +196,10 @@ class _Validation:
             stopping=EarlyStopping(settings.early_stopping_rounds),
         )
 
+    def stopped(self, booster: lightgbm.Booster, threads: int) -> lightgbm.Booster:
+        """Return a booster that was grown to the end, without the trees after the best round."""
+        return stop_afterwards(booster, self.X, self.criterion, self.stopping, threads)
+
 
 def _with_positive(validation: TrainingPairs) -> TrainingPairs:
     """Return the executions that add to the criterion: those with a positive grade."""
@@ -205,11 +234,20 @@ def _train(
     target: TrainingTarget,
     pairs: TrainingPairs,
     watched: _Validation | None,
+    dask: DaskTrees | None,
+    notes: list[str],
 ) -> tuple[lightgbm.Booster, pl.DataFrame | None]:
     """Train the final model; return the ratios of the pairwise objective with it."""
     import lightgbm
 
     data, pair_bias = target.data, target.pair_bias
+    if dask is not None:
+        notes.append(dask.size_note(data))
+        if not dask.fit_here(data):
+            booster = dask.grow(data, params, pairs.feature_names, list(pairs.categories), notes)
+            if watched is not None:
+                booster = watched.stopped(booster, params["num_threads"])
+            return booster, pair_bias
     train_set = lightgbm_dataset(data, pairs.feature_names, list(pairs.categories), params)
     options: dict[str, Any] = {}
     shown = progress_callback(settings.progress, params["num_iterations"])

@@ -13,6 +13,7 @@ from . import fitting
 from .boosting.parameters import main_names, thread_count
 from .boosting.progress import logger
 from .debias.training_rows import EXPECTED_SCORE
+from .distributed.trees import NODE_LIMIT, DaskTrees
 from .evaluation.judged import evaluate
 from .features.candidates import ids_of_table, rank_dicts, rank_table
 from .features.matrix import feature_matrix, is_table, refuse_infinite
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import distributed
     from numpy.typing import ArrayLike, NDArray
 
     from ..datasets.pairs.training_pairs import TrainingPairs
@@ -186,27 +188,52 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         self.progress = progress
         self.params = params
 
-    def fit(self, pairs: TrainingPairs, validation: TrainingPairs | None = None) -> Self:
+    def fit(
+        self,
+        pairs: TrainingPairs,
+        validation: TrainingPairs | None = None,
+        *,
+        client: distributed.Client | None = None,
+        node_limit: int = NODE_LIMIT,
+    ) -> Self:
         """Learn from pairs.
+
+        With a `client`, the trees of the final model are grown on Dask where its rows do not fit
+        one process: a `lightgbm.dask.DaskLGBMRanker` on whole queries, with the debiasing in
+        their labels and weights. All else is as without: labels and the members that "auto"
+        blends are computed here, and the model is saved and served alike. Where trees are grown
+        is no property of a ranker: it is neither saved nor cloned, so it is given to `fit`.
 
         Parameters
         ----------
         pairs : TrainingPairs
             Left as they are.
         validation : TrainingPairs, optional
-            Later pairs on which the debiased criterion is computed after every round.
+            Later pairs on which the debiased criterion is computed after every round. On Dask all
+            trees are grown first, and those after the best round are left out.
+        client : distributed.Client, optional
+            For "auto", "click_model", "ips" and "none". Every worker uses the threads that Dask
+            gave it; `n_jobs` is for what is done here. If a worker is lost, the training is begun
+            anew once; workers that LightGBM leaves waiting are restarted, if they have nannies.
+        node_limit : int
+            With a client: rows times features of the final model's training data up to which
+            it is trained in this process, exactly as without a client. `notes_` says what was
+            done; 0 is for Dask in any case.
 
         Raises
         ------
         InvalidInputError
             If a parameter is wrong, or the pairs hold nothing to learn from.
+        ClusterError
+            If workers of the client were lost in both attempts. The ranker stays as it was.
         NoExposuresError
             If every document that was shown was clicked.
         NotIdentifiableError
             If "ips" has to estimate examination and positions never varied.
         """
         settings = FitSettings.of(self.get_params(deep=False))
-        return self._with_state(fitting.fit(settings, pairs, validation))
+        dask = None if client is None else DaskTrees(client, node_limit)
+        return self._with_state(fitting.fit(settings, pairs, validation, dask))
 
     def predict(self, X: TrainingPairs | ArrayLike | Any) -> NDArray[np.float32]:
         """Score documents; higher is better.

@@ -18,6 +18,7 @@ from ..metrics.ranking import ndcg
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import lightgbm
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -77,3 +78,32 @@ class EarlyStopping:
         waited = len(self.values) - 1 - best
         if waited >= self.rounds or env.iteration == env.end_iteration - 1:
             raise EarlyStopException(best, env.evaluation_result_list)
+
+
+def stop_afterwards(
+    booster: lightgbm.Booster,
+    X: NDArray[np.float32],
+    criterion: Callable[[Floats, Any], tuple[str, float, bool]],
+    stopping: EarlyStopping,
+    threads: int,
+) -> lightgbm.Booster:
+    """Return the trees that would be left if `stopping` had been called after each round.
+
+    For boosters that were grown where no callback can reach the criterion. `X`: validation rows,
+    shape (n, n_features).
+    """
+    import lightgbm
+
+    scores, rounds = np.zeros(len(X)), booster.current_iteration()
+    for i in range(rounds):
+        tree = booster.predict(
+            X, raw_score=True, start_iteration=i, num_iteration=1, num_threads=threads
+        )
+        scores += np.asarray(tree)
+        result: list[Any] = [("validation", *criterion(scores, None))]
+        try:
+            stopping(lightgbm.callback.CallbackEnv(booster, {}, i, 0, rounds, result))
+        except lightgbm.EarlyStopException as stop:
+            best = stop.best_iteration + 1
+            return lightgbm.Booster(model_str=booster.model_to_string(num_iteration=best))
+    return booster

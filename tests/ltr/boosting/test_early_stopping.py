@@ -7,7 +7,12 @@ import pytest
 
 from rankloom.errors import InvalidInputError
 from rankloom.ltr import Ranker, examination_weighted_dcg, ndcg
-from rankloom.ltr.boosting.early_stopping import click_criterion, judged_criterion
+from rankloom.ltr.boosting.early_stopping import (
+    EarlyStopping,
+    click_criterion,
+    judged_criterion,
+    stop_afterwards,
+)
 
 CURVE = 1 / np.arange(1.0, 11.0)
 FAST = {"n_jobs": 1, "n_estimators": 60, "learning_rate": 0.3, "min_data_in_leaf": 5}
@@ -53,6 +58,21 @@ def test_training_stops_at_the_best_round_and_prediction_uses_it(pairs, later, d
         later.y, ranker.predict(later), later.group, CURVE[later.position]
     )
     assert weighted.sum() / weight.sum() == pytest.approx(max(values), abs=1e-4)
+
+
+@pytest.mark.parametrize("rounds", [8, 200, None])
+def test_trees_are_left_out_afterwards_as_if_training_had_stopped(pairs, later, rounds):
+    """The simple version: the callback, called while the trees grow."""
+    options = {"examination": CURVE, **FAST}
+    called = Ranker("none", early_stopping_rounds=rounds, **options).fit(pairs, later)
+    whole = Ranker("none", **options).fit(pairs).booster_
+    used = later.take(np.add.reduceat(later.y, later.offsets[:-1]) > 0)
+    criterion = click_criterion(used.y, used.group, CURVE[used.position], called.clip)
+    stopping = EarlyStopping(rounds)
+    left = stop_afterwards(whole, used.X, criterion, stopping, threads=1)
+    assert left.num_trees() == called.best_iteration_
+    assert (left.predict(later.X) == called.booster_.predict(later.X)).all()
+    assert stopping.values == pytest.approx(called.validation_values_, rel=1e-8)
 
 
 def test_without_stopping_rounds_all_trees_are_used_and_the_values_recorded(pairs, later):
