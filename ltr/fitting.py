@@ -31,6 +31,7 @@ from .exposure.examination import find_validation_examination
 from .features.behaviour_gain import behaviour_gain
 from .features.matrix import feature_matrix, refuse_infinite
 from .model.fitted import Fitted, training_period
+from .settings import ON_ONE_NODE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 
 _BY_DOCUMENT = {"auto": auto_target, "click_model": click_model_target, "ips": ips_target}
 """Modes whose rows are the documents of queries; the rows of others are those of executions."""
-
-_ON_ONE_NODE = frozenset({"position", "pairwise"})
-"""Modes that learn a bias along with the trees, which LightGBM does not on Dask."""
 
 
 def fit(
@@ -95,7 +93,7 @@ def _check_types(settings: FitSettings, pairs: Any, validation: Any) -> None:
 
 
 def _check_distributed(settings: FitSettings) -> None:
-    if settings.debias in _ON_ONE_NODE:
+    if settings.debias in ON_ONE_NODE:
         msg = (
             f"debias={settings.debias!r}: cannot be trained on Dask, as its bias is learnt along "
             "with the trees; use 'auto', 'click_model', 'ips' or 'none', or fit without client"

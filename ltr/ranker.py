@@ -193,7 +193,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         pairs: TrainingPairs,
         validation: TrainingPairs | None = None,
         *,
-        client: distributed.Client | None = None,
+        client: distributed.Client | str | None = None,
         node_limit: int = NODE_LIMIT,
     ) -> Self:
         """Learn from pairs.
@@ -211,10 +211,12 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         validation : TrainingPairs, optional
             Later pairs on which the debiased criterion is computed after every round. On Dask all
             trees are grown first, and those after the best round are left out.
-        client : distributed.Client, optional
-            For "auto", "click_model", "ips" and "none". Every worker uses the threads that Dask
-            gave it; `n_jobs` is for what is done here. If a worker is lost, the training is begun
-            anew once; workers that LightGBM leaves waiting are restarted, if they have nannies.
+        client : distributed.Client or str, optional
+            Or the address of a scheduler. For "auto", "click_model", "ips" and "none". Every worker
+            uses the threads that Dask gave it; `n_jobs` is for what is done here. If a worker is
+            lost, the training is begun anew once, after its other workers have been restarted by
+            their nannies: LightGBM would leave them waiting. Two trainings on several workers may
+            differ slightly in spite of a seed, as LightGBM numbers the workers anew each time.
         node_limit : int
             With a client: rows times features of the final model's training data up to which
             it is trained in this process, exactly as without a client. `notes_` says what was

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MODES = ("auto", "none", "position", "ips", "pairwise", "click_model")
 
+ON_ONE_NODE = frozenset({"position", "pairwise"})
+"""Modes that learn a bias along with the trees, which LightGBM does not on Dask."""
+
 WITH_CUSTOM_OBJECTIVES = frozenset({"auto", "pairwise", "click_model"})
 
 

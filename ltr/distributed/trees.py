@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ...datasets.distributed.cluster import connected, import_distributed
 from ...errors import ClusterError, InvalidInputError
 from ..boosting.dataset import neutral_names
-from ..boosting.progress import logger
 from ..boosting.trainer import refusals
 from .partitions import Partition, check_outlines, outlines, whole_lists
 from .workers import StuckWorkersError, Watch, addresses, own_client, restart
@@ -45,14 +45,15 @@ class DaskTrees:
 
     Attributes
     ----------
-    client : distributed.Client
+    client : distributed.Client or str
+        Or the address of a scheduler.
     node_limit : int
         Values (rows times features) up to which trees are grown in this process.
     max_attempts : int
         Trainings that are begun at most, when workers are lost.
     """
 
-    client: Client
+    client: Client | str
     node_limit: int = NODE_LIMIT
     max_attempts: int = MAX_ATTEMPTS
 
@@ -97,44 +98,45 @@ class DaskTrees:
         LightGBM refuses the data or the parameters.
         """
         _check_params(params)
-        for _ in range(self.max_attempts - 1):
-            try:
-                return self._attempt(data, params, names, categorical, notes)
-            except StuckWorkersError:
-                raise
-            except ClusterError as error:
-                notes.append(f"{error}; the training was begun anew")
-                logger.warning("Ranker.fit: %s", notes[-1])
-        return self._attempt(data, params, names, categorical, notes)
+        with connected(self.client) as client:
+            for _ in range(self.max_attempts - 1):
+                try:
+                    return _attempt(client, data, params, names, categorical, notes)
+                except StuckWorkersError:
+                    raise
+                except ClusterError as error:
+                    notes.append(f"{error}; the training was begun anew")
+            return _attempt(client, data, params, names, categorical, notes)
 
-    def _attempt(
-        self,
-        data: TrainingData,
-        params: Mapping[str, Any],
-        names: Sequence[str],
-        categorical: Sequence[str],
-        notes: list[str],
-    ) -> lightgbm.Booster:
-        workers = addresses(self.client)
-        if not workers:
-            msg = "client: the cluster has no worker; start some, then fit again"
-            raise ClusterError(msg)
-        training = None
-        try:
-            with own_client(self.client) as own:
-                training = _Training(own, Watch(own, workers))
-                training.send(data, int(params["seed"]))
-                rows = training.checked(data.X.shape[1], params)
-                booster = training.booster(params, names, categorical)
-        except BaseException:
-            if training is not None and training.begun:
-                restart(self.client, workers)
-            raise
-        notes.append(
-            f"trees were grown on {len(rows)} Dask worker{'s' if len(rows) > 1 else ''}, with "
-            f"{min(rows):,} to {max(rows):,} rows each"
-        )
-        return booster
+
+def _attempt(
+    client: Client,
+    data: TrainingData,
+    params: Mapping[str, Any],
+    names: Sequence[str],
+    categorical: Sequence[str],
+    notes: list[str],
+) -> lightgbm.Booster:
+    workers = addresses(client)
+    if not workers:
+        msg = "client: the cluster has lost all of its workers"
+        raise ClusterError(msg)
+    training = None
+    try:
+        with own_client(client) as own:
+            training = _Training(own, Watch(own, workers))
+            training.send(data, int(params["seed"]))
+            rows = training.checked(data.X.shape[1], params)
+            booster = training.booster(params, names, categorical)
+    except BaseException:
+        if training is not None and training.begun:
+            restart(client, workers)
+        raise
+    notes.append(
+        f"trees were grown on {len(rows)} Dask worker{'s' if len(rows) > 1 else ''}, with "
+        f"{min(rows):,} to {max(rows):,} rows each"
+    )
+    return booster
 
 
 @dataclass
@@ -224,14 +226,12 @@ def without_network(booster: lightgbm.Booster) -> lightgbm.Booster:
 
 
 def _check_client(client: Any) -> None:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        msg = "client: Dask is not installed; install rankloom[dask]"
-        raise InvalidInputError(msg) from error
-    if not isinstance(client, Client) or client.asynchronous:
-        got = "an asynchronous one" if isinstance(client, Client) else type(client).__name__
-        msg = f"client: expected a distributed.Client, got {got}"
+    if isinstance(client, import_distributed().Client) and client.asynchronous:
+        msg = "client: expected a distributed.Client or an address, got an asynchronous one"
+        raise InvalidInputError(msg)
+    if not isinstance(client, str | import_distributed().Client):
+        kind = type(client).__name__
+        msg = f"client: expected a distributed.Client or the address of a scheduler, got {kind}"
         raise InvalidInputError(msg)
 
 

@@ -136,10 +136,16 @@ def _load(
 
 
 def _fit(ranker: Ranker, pairs: TrainingPairs, client: Client | None) -> None:
-    """Train, and say where trees are grown if there is a choice."""
-    ranker.fit(pairs)
-    if client is not None:
-        say(f"trees grown in this process, as the {len(pairs):,} pairs fit it")
+    """Train, on the workers of a cluster if there is one and the rows do not fit this process."""
+    from ...ltr.settings import ON_ONE_NODE
+
+    if client is None or ranker.debias in ON_ONE_NODE:
+        ranker.fit(pairs)
+        return
+    ranker.fit(pairs, client=client)
+    for note in ranker.notes_:
+        if "trees were grown" in note:
+            say(note)
 
 
 def _remember(ranker: Ranker, pairs: TrainingPairs, half_life: float | None) -> MemoryReport:
