@@ -86,7 +86,10 @@ def main() -> int:
         f"{'highest':>9s}{'seconds':>9s}{'Dask':>7s}"
     )
     cluster = LocalCluster(
-        n_workers=options.workers, processes=True, threads_per_worker=1, dashboard_address=None
+        n_workers=options.workers,
+        processes=True,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
     )
     results: dict[str, list[dict[str, float]]] = {}
     furthest = 0.0
