@@ -29,6 +29,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    """Let extensions that look for leaks at the end find none."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest: the last ones decide when all workers are done."""
     items.sort(key=lambda item: LONG_FILES.isdisjoint(item.path.parts))
