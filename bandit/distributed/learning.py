@@ -78,6 +78,25 @@ def learn(
         If a parameter is wrong, or a worker does not see `workdir`.
     StoreError
         If the store of the bandit is away: nothing was learnt.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from distributed import Client
+    >>> from rankloom.bandit import FusionBandit
+    >>> from rankloom.bandit.distributed import find_channels, learn
+    >>> from rankloom.datasets import simulate_interactions
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> log = Path(folder.name, "log.parquet")
+    >>> simulate_interactions(n_executions=100, random_state=0).write_parquet(log)
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
+    ...     channels = find_channels(log, "search", client=client)
+    ...     bandit = FusionBandit(channels, retriever_id="search")
+    ...     report = learn(bandit, log, client=client, workdir=folder.name, partitions=2)
+    >>> bandit.feature_uris, report.units_opened
+    (('mixpeek://audio', 'mixpeek://image', 'mixpeek://text'), 1000)
+    >>> folder.cleanup()
     """
     mapping = InputMapping.of(columns, types, position_base, time_unit)
     kinds: list[tuple[list[Any], tuple[str, ...] | None]] = [(files_of(source, "source"), None)]
