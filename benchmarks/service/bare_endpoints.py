@@ -86,7 +86,7 @@ async def weights(request: Request) -> Response:
 
 
 def main() -> None:
-    """Serve as `rankloom serve` does: uvloop, httptools, no access log, no extra headers."""
+    """Serve as `rankloom serve` does: uvloop, zttp, no access log, no extra headers."""
     app = Starlette(
         routes=[
             Route("/constant", constant, methods=["POST"]),
@@ -101,7 +101,7 @@ def main() -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http="zttp",
         ws="none",
         lifespan="off",
         log_config=None,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .answers import Deletion, LogChunk, LogHistory
     from .source import LogSource
     from .stored_row import PreparedRow
+    from .writer import OnCommitted
 
 _PART: Final = 1_000
 _CHUNK: Final = 50_000
@@ -298,12 +299,37 @@ class InteractionLog:
         """
         return self._file.writer.submit(rows)
 
+    def send(self, rows: Sequence[PreparedRow], on_committed: OnCommitted) -> None:
+        """Queue rows as `submit` does, and let the writer's thread call when they are committed.
+
+        Parameters
+        ----------
+        rows : sequence of PreparedRow
+        on_committed : callable
+            Called with the receipts and None, or with None and the error; it must be quick.
+
+        Raises
+        ------
+        StoreBusyError
+            As of `submit`.
+        """
+        self._file.writer.send(rows, on_committed)
+
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call something in the writer's thread after every commit of rows by this process.
 
         It must be quick and must not wait for the log to write, for instance set an event.
         """
         self._file.writer.callbacks.append(callback)
+
+    @property
+    def connections(self) -> LogConnections:
+        """The log's file, for tables of one's own beside those of the log."""
+        return self._file
+
+    def is_known(self) -> bool:
+        """Return whether the log was ever given a row of this namespace and retriever."""
+        return self._view.is_known()
 
     def get(self, interaction_id: str) -> Interaction | None:
         """Return a stored interaction, None where there is none of this id."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rankloom._service.tokens import add_token, digest_of
+from rankloom.service.http.tokens import add_token, digest_of
 
 ROLES = ("ingest", "read", "admin", "metrics")
 INTERACTIONS = "/v1/retrievers/interactions"
@@ -139,9 +139,9 @@ def _fresh_client(service_process):
 @pytest.fixture
 def serve_with(tmp_path):
     """A function that runs a service in this process, with settings that a test needs."""
-    from rankloom._service.server import Server, listen
-    from rankloom._service.state import Service
     from rankloom.service import ServiceSettings
+    from rankloom.service.context import ServiceContext
+    from rankloom.service.server import Server, listen
 
     with contextlib.ExitStack() as stack:
 
@@ -152,10 +152,10 @@ def serve_with(tmp_path):
                 "state": f"sqlite:///{tmp_path}/fusion.db",
                 "token_file": tmp_path / "tokens",
                 # No deadline passes but those that a test sets.
-                **dict.fromkeys(("header_seconds", "body_seconds", "request_seconds"), PATIENCE),
+                **dict.fromkeys(("body_seconds", "request_seconds"), PATIENCE),
                 **settings,
             }
-            service = Service(ServiceSettings(**given))
+            service = ServiceContext(ServiceSettings(**given))
             listening = stack.enter_context(listen("127.0.0.1", 0))
             ready = threading.Event()
             urls = []
@@ -164,7 +164,7 @@ def serve_with(tmp_path):
             thread.start()
 
             def stop():
-                server.should_exit = True
+                server.stop()
                 thread.join(timeout=PATIENCE)
                 assert not thread.is_alive()
 

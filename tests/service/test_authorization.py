@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from rankloom._service.endpoint import Role
-from rankloom._service.routes import ENDPOINTS
-from rankloom._service.tokens import Tokens, add_token, digest_of
 from rankloom.errors import InvalidInputError, UnreadableSourceError
+from rankloom.service.api.routes import ENDPOINTS
+from rankloom.service.http.roles import Role
+from rankloom.service.http.tokens import Tokens, add_token, digest_of
 
 INTERACTIONS = "/v1/retrievers/interactions"
 CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}
@@ -206,7 +206,7 @@ def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path):
     before = path.read_bytes()
     code = (
         "import resource, sys\n"
-        "from rankloom._service.tokens import add_token\n"
+        "from rankloom.service.http.tokens import add_token\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, 2 * ({len(before) + 20},))\n"
         "try:\n    print(add_token(sys.argv[1], 'shop', 'admin'))\n"
         "except Exception as error:\n    print(type(error).__name__, error)\n"

@@ -102,7 +102,7 @@ def test_a_huge_number_in_metadata_is_kept_or_refused_but_never_an_error(client,
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("PUT", INTERACTIONS, "POST"),
+        ("PUT", INTERACTIONS, "DELETE, GET, POST"),
         ("POST", f"{INTERACTIONS}/i", "DELETE, GET"),
         ("DELETE", "/healthz", "GET"),
         ("OPTIONS", "/v1/rerank", "POST"),

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rankloom._service.commits import Commits
 from rankloom.datasets import InteractionLog
+from rankloom.service.commits import Commits
 
 WAITERS = 200
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankloom import FusionBandit, FusionWeights, InteractionLog
-from rankloom._service.fusion_answers import Asking, weights_for
-from rankloom._service.held_over import carried_over
-from rankloom._service.pace import Pace
-from rankloom._service.retrievers import Retrievers
 from rankloom.bandit import open_store
 from rankloom.errors import InvalidInputError
+from rankloom.service.api.fusion_weights import Asking, weights_for
+from rankloom.service.learning.previous_weights import carried_over
+from rankloom.service.learning.renewal_pace import RenewalPace
+from rankloom.service.learning.retrievers import Retrievers
 
 ARMS = ("text", "image")
 MORE = ("text", "video", "image")
@@ -132,7 +132,7 @@ def test_what_is_costly_rests_longer(costs):
 
     What took so long that it would rest over a minute rests a minute.
     """
-    pace, now = Pace(1.0, 0.1), 0.0
+    pace, now = RenewalPace(1.0, 0.1), 0.0
     for cost in costs:
         assert pace.is_due(now)
         pace.note(now, now + cost)
@@ -159,14 +159,14 @@ def test_until_another_channel_is_learnt_the_last_weights_are_held_over(log, sta
                 assert found.metadata["fusion"]["weights"] == found.weights
             assert answer(again).policy == "mean"
             assert answer(again, user_id="unknown").policy == "learned"
-            assert again.stats().lag > 0
+            assert again.statistics().lag > 0
             again.learn(limit=4_000)
         assert 0 < stored_mark(state).row < ROWS
         learn(again)
         assert again.mean() == pytest.approx(at_once(log).mean(), rel=1e-9)
         found = answer(again, user_id="unknown")
         assert found.fallback is None
-        assert found.snapshot_id == again.stats().snapshot_id != served.snapshot_id
+        assert found.snapshot_id == again.statistics().snapshot_id != served.snapshot_id
 
 
 def test_channels_that_are_gone_leave_their_weight_to_the_others(log, state):

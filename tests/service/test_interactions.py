@@ -116,6 +116,30 @@ def test_a_repeat_with_the_same_interaction_id_answers_the_stored_record(client)
     assert repeat.json() == first
 
 
+@pytest.mark.parametrize("by", ["interaction_id", "idempotency-key"])
+def test_another_interaction_with_a_known_id_or_key_is_named_and_not_stored(client, by):
+    """A sender whose counter has begun anew would lose everything without a word."""
+
+    def send(row):
+        if by == "interaction_id":
+            return client.post({**row, "interaction_id": "7"}).json()
+        return client.post(row, headers={"idempotency-key": "7"}).json()
+
+    row = {**CLICK, "execution_id": "e", "user_id": "u"}
+    first = send(row)
+    assert send(row) == first
+    for other, name in (
+        ({"feature_id": "other"}, "feature_id"),
+        ({"interaction_type": ["purchase"]}, "interaction_type"),
+        ({"execution_id": "f"}, "execution_id"),
+        ({"user_id": "v"}, "user_id"),
+    ):
+        again = send({**row, **other})
+        assert name in again["warning"]
+        assert {**again, "warning": None} == {**first, "warning": None}
+    assert len(client.post({}, f"{INTERACTIONS}/list").json()["items"]) == 1
+
+
 def test_a_repeat_with_the_same_idempotency_key_answers_the_stored_record(client):
     key = {"idempotency-key": "order 66/a"}
     first = client.post(CLICK, headers=key).json()

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from rankloom._service.stored import response
 from rankloom.bandit import Evidence, FusionBandit, open_store
 from rankloom.bandit.log_follower.follower import LogFollower
 from rankloom.datasets import InteractionLog
+from rankloom.service.api.interaction_response import response
 
 INTERACTIONS = "/v1/retrievers/interactions"
 FUSION = "/v1/retrievers/r/learned-fusion"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rankloom._service.examples import EXAMPLES
-from rankloom._service.listing import InteractionFilters
-from rankloom._service.schemas import (
+from rankloom.service.api.examples import EXAMPLES
+from rankloom.service.api.listing import InteractionFilters
+from rankloom.service.api.schemas import (
     EnableFusion,
     FusionRollout,
     InteractionBatch,

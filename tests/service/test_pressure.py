@@ -5,8 +5,8 @@ import sqlite3
 import threading
 
 from rankloom import InteractionLog
-from rankloom._service.learning import LearningRetriever
-from rankloom._service.limits import LiveEvents
+from rankloom.service.http.live_events import LiveEvents
+from rankloom.service.learning.retriever import LearningRetriever
 
 INTERACTIONS = "/v1/retrievers/interactions"
 CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}

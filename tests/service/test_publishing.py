@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from rankloom import FusionWeights, InteractionLog
-from rankloom._service import publisher
-from rankloom._service.retrievers import Retrievers
 from rankloom.bandit import Evidence, open_store
 from rankloom.bandit.store.log_position import LogPosition
+from rankloom.service.learning import publisher
+from rankloom.service.learning.retrievers import Retrievers
 
 BASE = "/v1/retrievers/r/learned-fusion"
 BATCH = "/v1/retrievers/interactions/batch"
@@ -200,7 +200,7 @@ def test_queries_are_published_with_the_weights(log, url):
         assert retriever.publish(at_once=True)
         expected = retriever.mean(query="Query 2")
         assert expected != retriever.mean()
-        assert retriever.stats().queries == 2
+        assert retriever.statistics().queries == 2
         store = open_store(url, retriever_id="r")
         with store, FusionWeights.watch(store, ARMS, every=600) as weights:
             assert weights.mean(query="Query 2") == pytest.approx(expected, abs=1e-12)

@@ -5,10 +5,11 @@ import concurrent.futures
 import numpy as np
 import pytest
 
-from rankloom._service.rerank import load_ranker, ranked
 from rankloom.datasets import load_pairs
 from rankloom.errors import InvalidInputError
 from rankloom.ltr import QueryMemory, Ranker
+from rankloom.service.api.rerank import ranked
+from rankloom.service.rankers import load_ranker
 
 PATH = "/v1/rerank"
 

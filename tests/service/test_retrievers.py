@@ -12,15 +12,17 @@ import pytest
 from msgspec import structs
 
 from rankloom import InteractionLog
-from rankloom._service import learning, learnt_state, retriever_settings
-from rankloom._service import retrievers as registry
-from rankloom._service.fusion_answers import Asking, weights_for
-from rankloom._service.retriever_settings import Key, RetrieverSettings, SettingsTable
-from rankloom._service.retrievers import Retrievers
 from rankloom.bandit import Evidence, FusionBandit, open_store
 from rankloom.bandit.learner import Learner
 from rankloom.bandit.serving.current_posterior import CurrentPosterior
 from rankloom.errors import IntegrityError, InvalidInputError
+from rankloom.service.api.fusion_weights import Asking, weights_for
+from rankloom.service.learning import retriever as learning
+from rankloom.service.learning import retrievers as registry
+from rankloom.service.learning import settings_table as retriever_settings
+from rankloom.service.learning import state as learnt_state
+from rankloom.service.learning.retrievers import Retrievers
+from rankloom.service.learning.settings_table import Key, RetrieverSettings, SettingsTable
 
 ARMS = ("text", "image")
 START = dt.datetime(2026, 9, 1, tzinfo=dt.UTC)
@@ -91,15 +93,15 @@ def caught_up(retriever):
 
 
 def exposures(retriever):
-    return [channel.exposures for channel in retriever.stats().channels]
+    return list(retriever.statistics().sums.N[0])
 
 
 def assert_learnt(retriever, log, **settings):
     """Its statistics are those of the log folded at once."""
     sums = learnt(log, *retriever.key, arms=retriever.settings.feature_uris, **settings)
-    shown = retriever.stats().channels
-    np.testing.assert_allclose([channel.exposures for channel in shown], sums.N[0], rtol=1e-6)
-    np.testing.assert_allclose([channel.successes for channel in shown], sums.S[0], rtol=1e-6)
+    shown = retriever.statistics().sums
+    np.testing.assert_allclose(shown.N[0], sums.N[0], rtol=1e-6)
+    np.testing.assert_allclose(shown.S[0], sums.S[0], rtol=1e-6)
 
 
 def test_what_is_logged_already_is_learnt_in_the_background(log, state):
@@ -111,8 +113,8 @@ def test_what_is_logged_already_is_learnt_in_the_background(log, state):
         weights = retriever.mean()
         assert weights["text"] > 0.55
         assert sum(weights.values()) == pytest.approx(1.0)
-        stats = retriever.stats()
-        assert stats.channels[0].weight == pytest.approx(weights["text"])
+        stats = retriever.statistics()
+        assert stats.weights["text"] == pytest.approx(weights["text"])
         assert stats.open_units + stats.closed_units == 200
         assert stats.snapshot_id == retriever.weights(user_id="u").snapshot_id
 
@@ -229,7 +231,7 @@ def test_everything_comes_back_after_a_restart(log, state):
         assert not retrievers.get("a", "off").settings.enabled
         wait(lambda: caught_up(again))
         assert again.mean(segment="de")["text"] == pytest.approx(weights["text"], abs=0.05)
-        assert again.stats().open_units + again.stats().closed_units == 61
+        assert again.statistics().open_units + again.statistics().closed_units == 61
 
 
 def test_a_channel_that_is_added_counts_the_rows_that_named_it_before(log, state):
@@ -238,7 +240,7 @@ def test_a_channel_that_is_added_counts_the_rows_that_named_it_before(log, state
     with running(log, state) as retrievers:
         retriever = retrievers.enable("default", "r", feature_uris=ARMS)
         wait(lambda: caught_up(retriever))
-        assert retriever.stats().left_out["unknown_feature_uri"] == 7
+        assert retriever.statistics().left_out["unknown_feature_uri"] == 7
         assert len(exposures(retriever)) == 2
         more = retrievers.enable("default", "r", feature_uris=[*ARMS, "video"])
         wait(lambda: caught_up(more))
@@ -382,18 +384,18 @@ def test_old_evidence_is_closed_when_no_older_rows_come_any_more(log, state, mon
     retriever.learn(limit=20)
     now = START + dt.timedelta(days=60)
     retriever.compact(now)
-    assert retriever.stats().closed_units == 0
+    assert retriever.statistics().closed_units == 0
     retriever.learn()
     retriever.compact(now)
-    assert retriever.stats().closed_units == 0
+    assert retriever.statistics().closed_units == 0
     monkeypatch.setattr(learning, "SETTLED_AFTER", 0.0)
     retriever.compact(now)
-    stats = retriever.stats()
+    stats = retriever.statistics()
     assert (stats.open_units, stats.closed_units) == (0, 50)
     assert_learnt(retriever, log)
     view.record_batch(past(1, first=2_000))
     retriever.learn()
-    assert retriever.stats().left_out["before_compaction"] == 1
+    assert retriever.statistics().left_out["before_compaction"] == 1
     retrievers.stop()
 
 
@@ -407,18 +409,18 @@ def test_open_days_are_how_long_late_rows_are_learnt(log, state, monkeypatch):
     retriever = retrievers.enable("default", "r", feature_uris=ARMS)
     retriever.learn()
     retriever.compact(now)
-    stats = retriever.stats()
+    stats = retriever.statistics()
     assert (stats.open_units, stats.closed_units) == (2, 2)
     assert_learnt(retriever, log)
     before = exposures(retriever)
     late = [row(n + 10, occurred_at=at.isoformat()) for n, at in enumerate(moments)]
     view.record_batch(late[2:])
     retriever.learn()
-    assert retriever.stats().left_out["before_compaction"] == 2
+    assert retriever.statistics().left_out["before_compaction"] == 2
     assert exposures(retriever) == before
     view.record_batch(late[:2])
     retriever.learn()
-    assert retriever.stats().open_units == 4
+    assert retriever.statistics().open_units == 4
     retrievers.stop()
 
 
@@ -434,7 +436,7 @@ def test_retention_deletes_old_rows_of_every_namespace_and_unlearns_nothing(log,
     retrievers._clean(now)
     kept = [log.within(name, "r").find(include_total=True).total for name in ("a", "b")]
     assert kept == [3, 3]
-    stats = retriever.stats()
+    stats = retriever.statistics()
     assert stats.open_units + stats.closed_units == 8
     retrievers.stop()
 
@@ -550,7 +552,7 @@ def test_the_number_of_users_is_bounded(log, state, monkeypatch):
     retriever = retrievers.enable("default", "r", feature_uris=ARMS)
     retriever.learn()
     retriever.compact(START + dt.timedelta(days=60))
-    assert retriever.stats().users == 5
+    assert retriever.statistics().users == 5
     retrievers.stop()
 
 

@@ -11,7 +11,7 @@ import pytest
 LEFT_OUT = "positive_data_acceptance"
 BATCH = "/v1/retrievers/interactions/batch"
 
-# 431 beside the statuses that are expected anyway: several long parameters exceed the head's limit.
+# Several long parameters exceed the limit of a head: 400, or 431 by other servers.
 CONFIGURATION = """
 [checks.negative_data_rejection]
 expected-statuses = [

@@ -42,7 +42,7 @@ def learnt(client, wait_until):
 def learning_held_up(retriever):
     """Keep a retriever from learning, as a long fold does; it may be learning just now."""
     while True:
-        with retriever.unless_learning() as free:
+        with retriever.try_lock() as free:
             if free:
                 yield
                 return
@@ -94,7 +94,7 @@ def test_an_event_waits_for_the_bandit_that_learns_and_nobody_else_does(serve_wi
     client = serve_with()
     client.post({"feature_uris": ["text", "image"]}, f"{BASE}/enable")
     retriever = client.service.retrievers.get("shop", "r")
-    retriever.stats()  # opens the state: before that there is no bandit to wait for
+    retriever.statistics()  # opens the state: before that there is no bandit to wait for
     row = event("click", "image", "x", session_id="mine")
     with ThreadPoolExecutor(1) as pool, learning_held_up(retriever):
         answer = pool.submit(client.post, row)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from rankloom._service.held_bandit import HeldBandit
 from rankloom._shared.ids import stable_id
 from rankloom.bandit import FusionBandit, open_store
 from rankloom.bandit.serving.personal_cache import PersonalCache, PersonalKey
 from rankloom.bandit.sessions.session_sums import PersonalSums
+from rankloom.service.learning.serving_bandit import ServingBandit
 
 ARMS = ["text", "image"]
 NOW = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
@@ -54,7 +54,7 @@ def learnt(*, held=False, **options):
     if not held:
         bandit.mean()
         return bandit
-    made = HeldBandit(bandit)
+    made = ServingBandit(bandit)
     made.renew()
     return made
 
@@ -246,7 +246,7 @@ def test_a_state_that_is_read_anew_goes_on_with_its_sessions(tmp_path):
     """
     url = f"sqlite:///{tmp_path}/state.db"
     with open_store(url) as ours, open_store(url) as theirs:
-        held = HeldBandit(FusionBandit(ARMS, segment_by=["country"], store=ours))
+        held = ServingBandit(FusionBandit(ARMS, segment_by=["country"], store=ours))
         other = FusionBandit(ARMS, segment_by=["country"], store=theirs)
         held.learner.update(past())
         for n in range(3):

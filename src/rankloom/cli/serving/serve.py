@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ..._service.settings import OPEN_DAYS, PUBLISH_EVERY
 from ...errors import InvalidInputError
+from ...service.settings import OPEN_DAYS, PUBLISH_EVERY
 from ..options import option
 from ..output import show
 
@@ -82,6 +82,25 @@ PublishEvery = Annotated[
         show_default=True,
     ),
 ]
+UnixSocket = Annotated[
+    Path | None,
+    option(
+        "--unix-socket",
+        "PATH",
+        "Listen on a socket of this machine, open to its owner and group, and not on host and "
+        "port.",
+        show_default="none",
+    ),
+]
+RootPath = Annotated[
+    str,
+    option(
+        "--root-path",
+        "PREFIX",
+        "Prefix under which a proxy serves it, such as /rank; requests may come with it or not.",
+        show_default="none",
+    ),
+]
 
 
 def serve(
@@ -91,6 +110,8 @@ def serve(
     token_file: TokenFile,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    unix_socket: UnixSocket = None,
+    root_path: RootPath = "",
     ranker: Rankers = None,
     retention_days: Retention = None,
     open_days: OpenDays = OPEN_DAYS,
@@ -119,6 +140,7 @@ def serve(
         retention_days=retention_days,
         open_days=open_days,
         publish_every=publish_every,
+        root_path=root_path,
     )
 
     def ready(address: str) -> None:
@@ -127,7 +149,7 @@ def serve(
         show([f"serving on {address}"])
 
     with log_to_stderr():
-        run(settings, host, port, ready=ready)
+        run(settings, host, port, unix_socket=unix_socket, ready=ready)
 
 
 def _named(given: list[str]) -> dict[str, str]:

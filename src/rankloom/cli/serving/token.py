@@ -40,7 +40,7 @@ def new(*, namespace: Namespace, role: Role, token_file: File) -> None:
 
     **Example**: `rankloom token new --namespace shop --role ingest --token-file tokens`
     """
-    from ..._service.tokens import add_token
+    from ...service.http.tokens import add_token
 
     show([add_token(token_file, namespace, role)])
     say(f"{role} token for {namespace} -> {token_file}")

@@ -1,1 +1,0 @@
-"""The modules of the HTTP service; `rankloom.service` is its public interface."""

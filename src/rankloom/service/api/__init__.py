@@ -1,0 +1,1 @@
+"""The routes: what is asked, what is answered, and the OpenAPI document of both."""

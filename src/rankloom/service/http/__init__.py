@@ -1,0 +1,1 @@
+"""What every request passes: tokens, limits, parameters, bodies, refusals and metrics."""

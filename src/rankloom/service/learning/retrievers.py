@@ -1,0 +1,396 @@
+"""All retrievers that learn in this process, and the thread that follows the log for them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import traceback
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from ...bandit.base.channels import checked_arms
+from ...bandit.evidence.evidence import checked_max_queries
+from ...errors import InvalidInputError, RankloomError
+from ..settings import OPEN_DAYS, PUBLISH_EVERY
+from .retriever import LearningRetriever
+from .settings_table import Key, RetrieverSettings, SettingsTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...bandit.serving.fusion_weights import FusionWeights
+    from ...datasets.log.interaction_log import InteractionLog
+    from ...datasets.record.interaction import Interaction
+
+logger = logging.getLogger("rankloom.service")
+
+WAKE_EVERY: Final = 1.0
+"""Seconds after which the log is looked at in any case: other processes write too."""
+
+REST: Final = 0.5
+"""Seconds between two rounds, or as long as the last one took: requests need the machine too."""
+
+HOUSEKEEPING_EVERY: Final = 600.0
+"""Seconds between two looks at what is old."""
+
+ROWS_AT_ONCE: Final = 20_000
+"""Rows after which the other retrievers get their turn."""
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds after which a retriever that failed is tried again at the latest."""
+
+REACH_SECONDS: Final = 5.0
+"""Seconds to wait for the store where weights are read that could do without."""
+
+__all__ = ["LearningRetriever", "RetrieverSettings", "Retrievers"]
+
+
+class Retrievers:
+    """Learned fusion of every namespace and retriever; safe to use from several threads.
+
+    What is enabled is kept in the log's file. A thread takes in what is logged as soon as it is
+    committed, renews the posteriors that are served, puts them into the store for services that
+    watch it, closes old evidence once a day and deletes rows beyond their retention. `get`,
+    `observe` and the weights of a `LearningRetriever` touch memory only.
+
+    Parameters
+    ----------
+    log : InteractionLog
+    state_url : str
+        Where learned state is kept, see `rankloom.bandit.open_store`.
+    retention_days, open_days, publish_every : float
+        As of `ServiceSettings`.
+    """
+
+    def __init__(
+        self,
+        log: InteractionLog,
+        state_url: str,
+        *,
+        retention_days: float | None = None,
+        open_days: float = OPEN_DAYS,
+        publish_every: float = PUBLISH_EVERY,
+    ) -> None:
+        self._log, self._url, self._retention = log, state_url, retention_days
+        self._open_days, self._publish_every = open_days, publish_every
+        self._table = SettingsTable(log)
+        self._lock = threading.RLock()
+        self._retrievers: dict[Key, LearningRetriever] = {}
+        self._pauses: dict[Key, _Pause] = {}
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._cleaned = -HOUSEKEEPING_EVERY
+        self._loaded = -WAKE_EVERY
+        self._load()
+
+    def start(self) -> None:
+        """Begin to follow the log in a thread."""
+        self._log.on_commit(self._committed)
+        self._thread = threading.Thread(target=self._run, name="rankloom-retrievers", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End the thread after the chunk at hand, publish, and let go of every store."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        with self._lock:
+            for key, retriever in self._retrievers.items():
+                if key not in self._pauses and not self._publish(retriever, at_once=True):
+                    break  # a store that is away lets each of them wait
+            for retriever in self._retrievers.values():
+                retriever.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def lag(self) -> int:
+        """Rows of the log that some retriever has not learnt yet, added up."""
+        return sum(retriever.lag for retriever in list(self._retrievers.values()))
+
+    def get(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
+        """Return a retriever that was enabled once, None for others; looks into memory only."""
+        return self._retrievers.get(Key(namespace, retriever_id))
+
+    def is_known(self, namespace: str, retriever_id: str) -> bool:
+        """Return whether a retriever was enabled once or the log was given rows of it."""
+        if self.get(namespace, retriever_id) is not None:
+            return True
+        # Looking for a row would walk through all of the namespace where there is none.
+        return self._log.within(namespace, retriever_id).is_known()
+
+    def observe(self, namespace: str, interaction: Interaction) -> bool:
+        """Let a recorded interaction move its session's weights at once.
+
+        Returns
+        -------
+        bool
+            Whether a retriever learns of it.
+        """
+        if interaction.retriever_id is None or interaction.deduplicated:
+            return False
+        retriever = self.get(namespace, interaction.retriever_id)
+        return retriever is not None and retriever.observe(interaction)
+
+    def enable(
+        self,
+        namespace: str,
+        retriever_id: str,
+        *,
+        feature_uris: Sequence[str],
+        segment_by: Sequence[str] = (),
+        posterior: Literal["auto", "beta", "linear"] = "auto",
+        max_queries: int = 0,
+    ) -> LearningRetriever:
+        """Learn weights of these channels, from all rows of the log; nothing changes if it does so.
+
+        Until other channels or segments than before are learnt, the last weights are held over:
+        see `PreviousWeights`.
+
+        Raises
+        ------
+        InvalidInputError
+            Names the parameter, the value and what was expected.
+        """
+        if posterior not in {"auto", "beta", "linear"}:
+            msg = f"posterior: expected 'auto', 'beta' or 'linear', got {posterior!r}"
+            raise InvalidInputError(msg)
+        given: dict[str, Any] = {
+            "feature_uris": tuple(checked_arms(feature_uris)),
+            "segment_by": tuple(segment_by),
+            "posterior": posterior,
+            "max_queries": checked_max_queries(max_queries),
+            "enabled": True,
+        }
+
+        def changed(before: RetrieverSettings | None) -> RetrieverSettings:
+            if before is None:
+                return RetrieverSettings(**given)
+            settings = msgspec.structs.replace(before, **given)
+            if settings.needs_relearning_after(before):
+                generation = before.generation + 1
+                settings = msgspec.structs.replace(settings, generation=generation)
+            return settings
+
+        key = Key(namespace, retriever_id)
+        with self._lock:
+            known = self._retrievers.get(key)
+            if known is not None and not known.settings.learns_as(changed(known.settings)):
+                # What is served until the other is learnt has to outlive this process.
+                self._publish(known, at_once=True)
+            return self._adopt(key, self._table.change(key, changed))
+
+    def disable(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
+        """Serve equal weights and learn nothing until the next `enable`; None if never enabled."""
+        return self._with(Key(namespace, retriever_id), enabled=False)
+
+    def set_rollout(
+        self,
+        namespace: str,
+        retriever_id: str,
+        *,
+        rollout_pct: float | None = None,
+        shadow_mode: bool | None = None,
+        control_pct: float | None = None,
+        explore_pct: float | None = None,
+    ) -> LearningRetriever | None:
+        """Choose who gets learned weights; what is None stays. None if never enabled.
+
+        Raises
+        ------
+        InvalidInputError
+            If a share is no per cent.
+        """
+        given = {
+            "rollout_pct": rollout_pct,
+            "shadow_mode": shadow_mode,
+            "control_pct": control_pct,
+            "explore_pct": explore_pct,
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        return self._with(Key(namespace, retriever_id), **changed)
+
+    def opt_out(self, namespace: str, retriever_id: str, user_id: str) -> None:
+        """Keep no sums for a user until `opt_in`; the weights are those of all users then."""
+        self._found(namespace, retriever_id).opt_out(user_id)
+        self._wake.set()
+
+    def opt_in(self, namespace: str, retriever_id: str, user_id: str) -> None:
+        """Keep sums for a user again, from now on."""
+        self._found(namespace, retriever_id).opt_in(user_id)
+        self._wake.set()
+
+    def delete_user(self, namespace: str, retriever_id: str, user_id: str) -> int:
+        """Forget what was learnt of a user; delete the rows from the log first.
+
+        Returns
+        -------
+        int
+            Open units that named the user.
+        """
+        found = self._found(namespace, retriever_id).delete_user(user_id)
+        self._wake.set()
+        return found
+
+    def _found(self, namespace: str, retriever_id: str) -> LearningRetriever:
+        found = self.get(namespace, retriever_id)
+        if found is None:
+            msg = f"retriever_id: {retriever_id!r} was never enabled; enable it first"
+            raise InvalidInputError(msg)
+        return found
+
+    def _with(self, key: Key, **given: Any) -> LearningRetriever | None:
+        def changed(before: RetrieverSettings | None) -> RetrieverSettings | None:
+            if before is None:
+                return None
+            settings = msgspec.structs.replace(before, **given)
+            settings.split(key)
+            return settings
+
+        with self._lock:
+            settings = self._table.change(key, changed)
+            return None if settings is None else self._adopt(key, settings)
+
+    def _adopt(self, key: Key, settings: RetrieverSettings) -> LearningRetriever:
+        """Serve and learn by settings from now on."""
+        with self._lock:
+            known = self._retrievers.get(key)
+            if known is not None and known.settings.learns_as(settings):
+                if known.settings != settings:
+                    known.adopt(settings)
+            else:
+                last = self._published(key) if known is None else known.last_snapshot
+                if known is not None:
+                    known.close()
+                known = self._retrievers[key] = LearningRetriever(
+                    key,
+                    settings,
+                    self._log.within(*key),
+                    self._url,
+                    last=last,
+                    open_days=self._open_days,
+                    publish_every=self._publish_every,
+                )
+            self._pauses.pop(key, None)
+        self._wake.set()
+        return known
+
+    def _published(self, key: Key) -> FusionWeights | None:
+        """Return the newest snapshot in the store, None where there is none to be had."""
+        from ...bandit.serving.fusion_weights import FusionWeights
+        from ...bandit.store.opening import open_store
+
+        try:
+            with open_store(self._url, **key._asdict(), timeout=REACH_SECONDS) as store:
+                text = store.get_snapshot()
+            return None if text is None else FusionWeights.from_json(text)
+        except RankloomError as error:
+            logger.warning("the last weights of a retriever cannot be read: %s", _message_of(error))
+            return None
+
+    def _load(self) -> None:
+        """Take in settings that another process, or an earlier one, has written."""
+        with self._lock:  # what is read must not be older than what is adopted meanwhile
+            for key, settings in self._table.read().items():
+                known = self._retrievers.get(key)
+                if known is None or known.settings != settings:
+                    self._adopt(key, settings)
+
+    def _committed(self, *_: object) -> None:
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(WAKE_EVERY)
+            self._wake.clear()
+            started = monotonic()
+            try:
+                self._round()
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is, the next round may do better, and without a thread none would.
+                logger.error(  # noqa: TRY400 - as `_message_of` says
+                    "the retrievers could not be looked after; trying again: %s", _message_of(error)
+                )
+                self._stopping.wait(WAKE_EVERY)
+            self._stopping.wait(max(REST, monotonic() - started))
+
+    def _round(self) -> None:
+        if monotonic() >= self._loaded + WAKE_EVERY:
+            self._loaded = monotonic()
+            self._load()
+        for key, retriever in list(self._retrievers.items()):
+            if self._stopping.is_set():
+                return
+            pause = self._pauses.get(key)
+            if pause is None or monotonic() >= pause.until:
+                self._learn(key, retriever)
+        if monotonic() >= self._cleaned + HOUSEKEEPING_EVERY:
+            self._cleaned = monotonic()
+            self._clean(dt.datetime.now(dt.UTC))
+
+    def _learn(self, key: Key, retriever: LearningRetriever) -> None:
+        try:
+            if retriever.learn(limit=ROWS_AT_ONCE) >= ROWS_AT_ONCE:
+                self._wake.set()
+        except Exception as error:  # noqa: BLE001 - the others have to learn all the same
+            self._pause(key, retriever, error)
+        else:
+            self._pauses.pop(key, None)
+            self._publish(retriever)
+
+    def _pause(self, key: Key, retriever: LearningRetriever, error: Exception) -> None:
+        """Leave a retriever alone for a while, unless another has taken its place meanwhile."""
+        with self._lock:
+            if self._retrievers.get(key) is not retriever:
+                return
+            pause = self._pauses[key] = _Pause.after(self._pauses.get(key))
+        message = _message_of(error)
+        logger.warning("a retriever cannot learn, next try in %.0f s: %s", pause.length, message)
+
+    def _publish(self, retriever: LearningRetriever, *, at_once: bool = False) -> bool:
+        """Put what is served into the store where it is time; return whether that went well."""
+        try:
+            retriever.publish(at_once=at_once)
+        except Exception as error:  # noqa: BLE001 - learning and stopping go on all the same
+            logger.warning("weights cannot be published, next try later: %s", _message_of(error))
+            return False
+        return True
+
+    def _clean(self, now: dt.datetime) -> None:
+        for retriever in list(self._retrievers.values()):
+            try:
+                retriever.refresh()
+                retriever.compact(now)
+            except Exception as error:  # noqa: BLE001 - rows of the others have to go all the same
+                logger.warning(
+                    "old evidence of a retriever cannot be closed: %s", _message_of(error)
+                )
+        if self._retention is not None:
+            for namespace in self._log.namespaces():
+                expired = self._log.within(namespace)
+                expired.expire(now - dt.timedelta(days=self._retention))
+
+
+def _message_of(error: Exception) -> str:
+    """Return what the log may hold of an error: ours in one line, of others only where it was."""
+    if isinstance(error, RankloomError):
+        return str(error)
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}"
+
+
+class _Pause:
+    """How long a retriever that failed is left alone: twice as long each time."""
+
+    def __init__(self, length: float) -> None:
+        self.length, self.until = length, monotonic() + length
+
+    @classmethod
+    def after(cls, before: _Pause | None) -> _Pause:
+        return cls(1.0 if before is None else min(2.0 * before.length, LONGEST_PAUSE))

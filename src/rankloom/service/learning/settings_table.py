@@ -1,0 +1,190 @@
+"""How each retriever learns, stored in the log's file so that a restart reads it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from ...bandit.posterior.estimation import Kind  # noqa: TC001 - msgspec reads annotations at run time
+from ...bandit.serving.traffic_split import TrafficSplit
+from ...errors import IntegrityError, InvalidInputError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+    from ...datasets.log.interaction_log import InteractionLog
+
+MOST_RETRIEVERS: Final = 1_000
+"""Most retrievers of one namespace: each is followed, and held in memory."""
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS fusion_retrievers (
+    namespace TEXT NOT NULL, retriever_id TEXT NOT NULL, settings TEXT NOT NULL,
+    PRIMARY KEY (namespace, retriever_id)
+) WITHOUT ROWID
+"""
+
+
+class Key(NamedTuple):
+    """Whose settings these are."""
+
+    namespace: str
+    retriever_id: str
+
+
+class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one retriever learns and serves.
+
+    Attributes
+    ----------
+    feature_uris : tuple of str
+        The channels.
+    segment_by : tuple of str
+        Fields whose values make a segment.
+    posterior : {"auto", "beta", "linear"}
+        As of `FusionBandit`.
+    max_queries : int
+        Most queries that get weights of their own.
+    half_life : float
+        Days after which evidence weighs half.
+    rollout_pct, control_pct, explore_pct, shadow_mode
+        As of `FusionBandit`.
+    enabled : bool
+    generation : int
+        Grows when the state has to be learnt from the first row of the log again; a state of
+        another generation is cleared before anything is learnt into it.
+    """
+
+    feature_uris: tuple[str, ...]
+    segment_by: tuple[str, ...] = ()
+    posterior: Kind = "auto"
+    max_queries: int = 0
+    half_life: float = 138.0
+    rollout_pct: float = 100.0
+    control_pct: float = 0.0
+    explore_pct: float = 0.0
+    shadow_mode: bool = False
+    enabled: bool = True
+    generation: int = 0
+
+    def split(self, key: Key) -> TrafficSplit:
+        """Return who gets learned weights.
+
+        Raises
+        ------
+        InvalidInputError
+            If a share is no per cent.
+        """
+        scope = f"{key.namespace}/{key.retriever_id}"
+        shares = self.rollout_pct, self.control_pct, self.explore_pct
+        return TrafficSplit(scope, *shares, self.shadow_mode)
+
+    def learns_as(self, other: RetrieverSettings) -> bool:
+        """Return whether a bandit with these settings can go on with those."""
+        ours, theirs = ((*_bandit(s), s.generation) for s in (self, other))
+        return ours == theirs
+
+    def needs_relearning_after(self, before: RetrieverSettings) -> bool:
+        """Return whether what was learnt before means something else under these settings.
+
+        Rows that named a channel before it was declared count for it, so a channel that is added
+        sends the follower back to the first row. So does the first query.
+        """
+        added = set(self.feature_uris) - set(before.feature_uris)
+        first_queries = self.max_queries > 0 == before.max_queries
+        return (
+            bool(added)
+            or first_queries
+            or (self.segment_by, self.half_life)
+            != (
+                before.segment_by,
+                before.half_life,
+            )
+        )
+
+
+def _bandit(settings: RetrieverSettings) -> tuple[object, ...]:
+    s = settings
+    return s.feature_uris, s.segment_by, s.posterior, s.half_life, s.max_queries
+
+
+Changed = TypeVar("Changed", bound=RetrieverSettings | None)
+
+
+class SettingsTable:
+    """The settings of all retrievers, in a table of the log's file; safe to use from threads.
+
+    Parameters
+    ----------
+    log : InteractionLog
+    """
+
+    def __init__(self, log: InteractionLog) -> None:
+        self._file = log.connections
+        self._file.writer.run(_make_table)
+
+    def read(self) -> dict[Key, RetrieverSettings]:
+        """Return all settings.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        IntegrityError
+            If it is damaged.
+        """
+        with self._file.reading() as cursor:
+            rows = cursor.execute("SELECT * FROM fusion_retrievers").fetchall()
+        return {Key(namespace, name): self._decoded(text) for namespace, name, text in rows}
+
+    def change(self, key: Key, changed: Callable[[RetrieverSettings | None], Changed]) -> Changed:
+        """Keep what becomes of a retriever's settings, in one transaction; None changes nothing.
+
+        They are on disk when this returns. No other process changes them in between.
+
+        Raises
+        ------
+        InvalidInputError
+            If the namespace has too many retrievers.
+        StoreError
+            If the file cannot be written.
+        """
+
+        def step(cursor: sqlite3.Cursor) -> Changed:
+            found = cursor.execute(
+                "SELECT settings FROM fusion_retrievers WHERE namespace = ? AND retriever_id = ?",
+                key,
+            ).fetchone()
+            settings = changed(None if found is None else self._decoded(found[0]))
+            if settings is None:
+                return settings
+            if found is None:
+                _check_limit(cursor, key.namespace)
+            cursor.execute(
+                "INSERT INTO fusion_retrievers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+                "settings = excluded.settings",
+                (*key, msgspec.json.encode(settings).decode()),
+            )
+            return settings
+
+        return self._file.writer.run(step)
+
+    def _decoded(self, text: str) -> RetrieverSettings:
+        try:
+            return msgspec.json.decode(text, type=RetrieverSettings)
+        except msgspec.DecodeError as error:
+            msg = f"{self._file.url}: settings of a retriever are damaged: {error}. Enable it again"
+            raise IntegrityError(msg) from error
+
+
+def _make_table(cursor: sqlite3.Cursor) -> None:
+    cursor.execute(_TABLE)
+
+
+def _check_limit(cursor: sqlite3.Cursor, namespace: str) -> None:
+    query = "SELECT count(*) FROM fusion_retrievers WHERE namespace = ?"
+    if cursor.execute(query, (namespace,)).fetchone()[0] >= MOST_RETRIEVERS:
+        msg = f"retriever_id: expected at most {MOST_RETRIEVERS:,} retrievers of a namespace"
+        raise InvalidInputError(msg)
