@@ -130,7 +130,7 @@ def _attempt(
             booster = training.booster(params, names, categorical)
     except BaseException:
         if training is not None and training.begun:
-            restart(client, workers)
+            restart(client, training.watch.workers, len(workers))
         raise
     notes.append(
         f"trees were grown on {len(rows)} Dask worker{'s' if len(rows) > 1 else ''}, with "

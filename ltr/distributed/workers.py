@@ -121,8 +121,10 @@ def _is_network_fault(error: BaseException) -> bool:
     return isinstance(error, kinds) or _NETWORK_FAULT.search(str(error)) is not None
 
 
-def restart(client: Client, workers: Collection[str]) -> None:
+def restart(client: Client, workers: Collection[str], before: int) -> None:
     """Restart the workers of a training that failed, as far as they are still there.
+
+    `before`: workers of the whole cluster before it failed; all of them are waited for.
 
     Where a connection was closed, LightGBM reads from it for ever, in code that nothing
     interrupts; where it was reset, the thread keeps the dead connection, and the next training in
@@ -135,7 +137,7 @@ def restart(client: Client, workers: Collection[str]) -> None:
         with suppress(KeyError):  # one of them was lost while the others were restarted
             client.restart_workers(present, timeout=_PATIENCE, raise_for_error=False)
         with suppress(TimeoutError):  # then those that came back have to do
-            client.wait_for_workers(len(workers), timeout=_PATIENCE)
+            client.wait_for_workers(before, timeout=_PATIENCE)
     except ValueError as error:
         msg = (
             f"training on Dask failed, and no nanny can restart the workers ({', '.join(present)})"
