@@ -11,6 +11,8 @@ from .importers.ubi.load import (
     load_ubi as load_ubi,
 )
 from .loading.load_pairs import load_pairs as load_pairs
+from .loading.partition_interactions import PartitionReport as PartitionReport
+from .loading.partition_interactions import partition_interactions as partition_interactions
 from .log.answers import (
     BatchReport as BatchReport,
 )

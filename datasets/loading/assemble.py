@@ -72,7 +72,7 @@ def _of_one_part(log: MergedLog, names: Sequence[str]) -> dict[str, NDArray[Any]
     """Return the columns of the only part, which is in the right order, without a copy."""
     part = log.parts[0]
     columns: list[NDArray[Any]] = part.columns(0, int(part.offsets[-1]), names)
-    if log.features != part.features:
+    if part.used:  # its codes are those of texts that were shared
         columns = [_with_common_codes(log, 0, *each) for each in zip(names, columns, strict=True)]
     dropped = part.pairs.group != log.group
     if dropped.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -64,7 +65,7 @@ def parse_size(size: Any, parameter: str = "memory_limit") -> int:
     unit = _UNITS[found[2].lower()]
     if found[3]:
         unit = 1 << (10 * "kmgt".index(found[2].lower()) + 10) if found[2] else 1
-    return int(float(found[1]) * unit)
+    return int(Decimal(found[1]) * unit)
 
 
 def load_out_of_core(
@@ -90,7 +91,7 @@ def load_out_of_core(
         for folded in _folded(fold, reading.rows, codes, folder):
             parts.append(folded.part)
             reasons[folded.unplaced] = folded.reasons
-        log = merge_parts(parts)
+        log = merge_parts(parts, settings.query_text)
         reading.refuse(reasons)
         (folder / "pairs").mkdir()
         return finish(

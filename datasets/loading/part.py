@@ -98,6 +98,9 @@ class Part:
     positions : PositionCounts
     met : IdsMet or None
         Where impressions were given.
+    used : dict of str to ndarray of uint8
+        Which of the shared texts of a column the rows name, as packed bits; empty where the texts
+        are those of this part.
     """
 
     ids: pl.Series
@@ -115,6 +118,7 @@ class Part:
     counts: PartCounts
     positions: PositionCounts
     met: IdsMet | None
+    used: dict[str, NDArray[np.uint8]]
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -179,7 +183,17 @@ def build_part(
         ),
         positions=PositionCounts.of(pairs.group, pairs.position),
         met=met,
+        used={} if shared is None else _used(rows, ("feature_id", settings.query_text, CHANNEL)),
     )
+
+
+def _used(rows: LogRows, names: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+    used = {}
+    for name in names:
+        named = np.zeros(len(rows.texts[name]), np.bool_)
+        named[rows.codes[name][rows.codes[name] >= 0]] = True
+        used[name] = np.packbits(named)
+    return used
 
 
 def _row_columns(rows: LogRows, executions: Executions, features: Sequence[str]) -> RowColumns:

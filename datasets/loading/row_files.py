@@ -294,6 +294,7 @@ class PartitionRows:
             session=columns["session_id"][without],
             user=columns["user"] + np.int32(1),
             filled=dict(filled),
+            shared=frozenset(self._texts.texts),
             shown_from=int(np.count_nonzero(~columns["from_impressions"])),
         )
         unplaced = columns["unplaced"]

@@ -42,20 +42,30 @@ def scratch_folder(workdir: str | Path | None) -> Iterator[Path]:
         msg = f"workdir: cannot write to {str(base)!r}: {error.strerror or error}"
         raise InvalidInputError(msg) from error
     try:
-        with (folder / _LOCK).open("wb") as lock:
+        with (folder / _LOCK).open("wb") as lock, full_disk_named("workdir", base, folder):
             _lock(lock.fileno())
             yield folder
+    finally:
+        _remove(folder)
+
+
+@contextmanager
+def full_disk_named(parameter: str, base: Path, folder: Path) -> Iterator[None]:
+    """Raise `StoreError` for a disk that became full, with what was written to `folder`.
+
+    `parameter`: that names `base`, the folder in which it is.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         written = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
         msg = (
-            f"workdir: no space left in {str(base)!r} after {written / 1e9:.2f} GB of files for "
-            "this load, which were removed. Free space, or give workdir= on another disk"
+            f"{parameter}: no space left in {str(base)!r} after {written / 1e9:.2f} GB of files, "
+            f"which were removed. Free space, or give {parameter}= on another disk"
         )
         raise StoreError(msg) from error
-    finally:
-        _remove(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -61,6 +61,8 @@ class LogRows:
         Recommended field -> rows that have it.
     shown_from : int
         First row of the last source that was read: of the impressions, where there are any.
+    shared : frozenset of str
+        Columns whose texts other rows have in common with these, so that their codes stay.
     joined : ndarray of int64, shape (k, 2)
         Rows that are of no execution by themselves, and rows whose executions they belong to.
     """
@@ -76,17 +78,22 @@ class LogRows:
     user: NDArray[np.int32]
     filled: dict[str, int]
     shown_from: int = 0
+    shared: frozenset[str] = frozenset()
     joined: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.types)
 
     def select(self, kept: NDArray[np.bool_]) -> LogRows:
-        """Return some rows, with the executions that these name; all other texts stay."""
+        """Return some rows and the texts that they name; users, sessions and shared texts stay."""
         codes = {name: own[kept] for name, own in self.codes.items()}
-        codes["execution_id"], used = _renumbered(codes["execution_id"])
-        texts = self.texts | {"execution_id": self.texts["execution_id"].gather(used)}
+        texts = dict(self.texts)
+        for name in codes.keys() - {"session_id", "user_id"} - self.shared:
+            codes[name], used = _renumbered(codes[name])
+            texts[name] = texts[name].gather(used)
         carried = self.carried[kept]
+        channel = codes["feature_uri"]
+        carried[:, CARRIED.index("feature_uri")] = np.where(channel < 0, np.nan, channel)
         without = kept[self.without_execution]
         place = np.cumsum(kept) - 1
         return replace(
@@ -134,13 +141,9 @@ class RowReader:
     scans: list[Scan] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._texts = (
-            "execution_id",
-            "feature_id",
-            "feature_uri",
-            self.query_column or SNAPSHOT,
-            *self.context,
-        )
+        ids = ("execution_id", "feature_id", "feature_uri")
+        # A column may be asked for twice, such as one that is both context and query.
+        self._texts = tuple(dict.fromkeys((*ids, self.query_column or SNAPSHOT, *self.context)))
         self._interners = {name: Interner() for name in (*self._texts, "session_id", "user_id")}
         self._start = 0
         self._filled: dict[str, int] = dict.fromkeys(_COVERED, 0)
