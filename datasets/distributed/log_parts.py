@@ -156,7 +156,7 @@ def log_parts(
         reading, texts, names = _merged_reading(read, settings, folder)
         unknown = tuple(reading.unknown_context(settings, texts))
         parts = _parts(cluster, read, reading, names, texts, settings, folder)
-        merged = merge_parts(parts, settings.query_text)
+        merged = merge_parts(parts)
         merged = merged.with_features([n for n in merged.features if reading.filled[n]])
         yield LogParts(cluster, folder, settings, tables, merged, reading, texts, names, unknown)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ...errors import InvalidInputError
+from ..pairs.array_storage import release
 from ..pairs.fold import NO_TIME
 from ..quality.bots import ClickLists, find_bots
 from .assemble import Recency, assemble, pair_columns
@@ -76,6 +77,7 @@ def describe(
     shown = pair_columns(log, ("position", "clicked"), storage)
     lists = ClickLists(log.group[log.kept], **shown, user=log.user[log.kept])
     bots = find_bots(lists)
+    release(*shown.values())
     add_bots(report, bots, dropped=settings.drop_bots)
     if settings.drop_bots and report.bot_executions:
         dropped = np.zeros(len(log.group), np.bool_)
@@ -85,6 +87,7 @@ def describe(
     add_executions(report, log, shown["position"], shown["clicked"])
     age_from = log.latest if settings.now is None else settings.now
     recency = _recency(log.first_time[log.kept], age_from, settings.half_life)
+    release(*shown.values())
     return DescribedLog(log, recency, report)
 
 

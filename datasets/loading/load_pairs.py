@@ -182,7 +182,7 @@ def _load_in_memory(source: Any, settings: LoadSettings, tables: SideTables) -> 
     check_mapped(*reader.scans)
     rows = reader.finish()
     reader.date_future_rows(rows, microseconds(settings.clock))
-    log = merge_parts([build_part(rows, settings, reader)], settings.query_text)
+    log = merge_parts([build_part(rows, settings, reader)])
     return finish(
         log,
         settings,

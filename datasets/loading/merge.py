@@ -13,7 +13,7 @@ from ..pairs.executions import execution_order
 from ..pairs.text_codes import index_among, inverse, recode
 from ..quality.positions import PositionCounts
 from .ids_met import notes_of
-from .part import CHANNEL, Part, PartCounts
+from .part import Part, PartCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,23 +95,19 @@ class MergedLog:
         return np.flatnonzero(self.group)
 
 
-def merge_parts(parts: Sequence[Part], query_text: str) -> MergedLog:
-    """Return what the parts of a log, at least one, are together.
-
-    `query_text`: see `LoadSettings`.
-    """
+def merge_parts(parts: Sequence[Part]) -> MergedLog:
+    """Return what the parts of a log, at least one, are together."""
     part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(each.ids) for each in parts])
     place = np.concatenate([np.arange(len(each.ids)) for each in parts])
     first_time = np.concatenate([each.first_time for each in parts])
     order = np.arange(len(part))
     if len(parts) > 1:
         order = execution_order(first_time, ExecutionTexts(parts, part, place, "execution_id"))
-    names = {"queries": query_text, "documents": "feature_id", "channels": CHANNEL}
     # Texts that only refused rows name are not those of the log.
     refused = any(each.counts.refused for each in parts)
     (queries, query_codes), (documents, document_codes), (channels, channel_codes) = (
-        _used_of(parts, *name) if refused and parts[0].used else _common_of(parts, name[0])
-        for name in names.items()
+        _used_of(parts, name) if refused and parts[0].used else _common_of(parts, name)
+        for name in ("queries", "documents", "channels")
     )
     _, user_codes = _common([each.users for each in parts])
     return MergedLog(
@@ -159,12 +155,10 @@ def _common_of(parts: Sequence[Part], name: str) -> tuple[pl.Series, list[NDArra
     return _common([getattr(part, name) for part in parts])
 
 
-def _used_of(
-    parts: Sequence[Part], name: str, column: str
-) -> tuple[pl.Series, list[NDArray[np.int32]]]:
+def _used_of(parts: Sequence[Part], name: str) -> tuple[pl.Series, list[NDArray[np.int32]]]:
     """Return those of the shared texts that any part's rows name, and the shared ones' codes."""
     texts: pl.Series = getattr(parts[0], name)
-    packed = np.bitwise_or.reduce([part.used[column] for part in parts])
+    packed = np.bitwise_or.reduce([part.used[name] for part in parts])
     used = np.unpackbits(packed, count=len(texts)).astype(np.bool_)
     codes = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
     return texts.filter(pl.Series(used)), [codes] * len(parts)

@@ -91,7 +91,7 @@ def load_out_of_core(
         for folded in _folded(fold, reading.rows, codes, folder):
             parts.append(folded.part)
             reasons[folded.unplaced] = folded.reasons
-        log = merge_parts(parts, settings.query_text)
+        log = merge_parts(parts)
         reading.refuse(reasons)
         (folder / "pairs").mkdir()
         return finish(

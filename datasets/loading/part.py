@@ -5,7 +5,7 @@ A part names everything by codes of its own, so that parts may be made anywhere 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -99,8 +99,8 @@ class Part:
     met : IdsMet or None
         Where impressions were given.
     used : dict of str to ndarray of uint8
-        Which of the shared texts of a column the rows name, as packed bits; empty where the texts
-        are those of this part.
+        Which of the shared documents, queries and channels the rows name, as packed bits; empty
+        where the texts are those of this part.
     """
 
     ids: pl.Series
@@ -118,7 +118,7 @@ class Part:
     counts: PartCounts
     positions: PositionCounts
     met: IdsMet | None
-    used: dict[str, NDArray[np.uint8]]
+    used: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -183,15 +183,16 @@ def build_part(
         ),
         positions=PositionCounts.of(pairs.group, pairs.position),
         met=met,
-        used={} if shared is None else _used(rows, ("feature_id", settings.query_text, CHANNEL)),
+        used={} if shared is None else _used(rows, settings.query_text),
     )
 
 
-def _used(rows: LogRows, names: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+def _used(rows: LogRows, query_text: str) -> dict[str, NDArray[np.uint8]]:
     used = {}
-    for name in names:
-        named = np.zeros(len(rows.texts[name]), np.bool_)
-        named[rows.codes[name][rows.codes[name] >= 0]] = True
+    columns = {"documents": "feature_id", "queries": query_text, "channels": CHANNEL}
+    for name, column in columns.items():
+        named = np.zeros(len(rows.texts[column]), np.bool_)
+        named[rows.codes[column][rows.codes[column] >= 0]] = True
         used[name] = np.packbits(named)
     return used
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..pairs.array_storage import release
 from ..pairs.confounding import confounded_features
 from ..pairs.features import (
     append_features,
@@ -82,7 +83,15 @@ class SideTables:
         for table, parameter in self.named:
             pairs = join_features(pairs, table, parameter, storage)
         pairs = without_outcomes(pairs, storage)
+        _release(pairs)
         report = pairs.report
         report.notes += [f"{name!r} left out: {w}" for name, w in report.features_left_out.items()]
         report.confounded = confounded_features(pairs)
+        _release(pairs)
         return pairs if self.judged is None else join_judgments(pairs, self.judged, self.features)
+
+
+def _release(pairs: TrainingPairs) -> None:
+    """Give back what looking at all pairs brought into memory."""
+    release(pairs.X, pairs.y, pairs.clicked, pairs.negative, pairs.position, pairs.document_code)
+    release(pairs.document_score, pairs.age_days, pairs.weight)

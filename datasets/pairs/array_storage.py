@@ -90,7 +90,8 @@ class _FileWriter:
         self._file = path.open("wb")
 
     def write(self, chunk: NDArray[Any]) -> None:
-        self._file.write(np.ascontiguousarray(chunk, self._dtype).data.cast("B"))
+        if chunk.size:
+            self._file.write(np.ascontiguousarray(chunk, self._dtype).data.cast("B"))
 
     def finish(self) -> NDArray[Any]:
         self._file.close()
@@ -104,6 +105,25 @@ def mapped_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArra
     with path.open("rb") as file:
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def memory_map_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """Return the mapped file in which an array lies; None where it lies in memory."""
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def release(*arrays: NDArray[Any]) -> None:
+    """Give the memory of mapped arrays back until they are used again; others stay as they are.
+
+    What was changed in them is lost, so this is for arrays that only were read.
+    """
+    for array in arrays:
+        memory = memory_map_of(array)
+        if memory is not None and hasattr(mmap, "MADV_DONTNEED"):
+            memory.madvise(mmap.MADV_DONTNEED)
 
 
 def write_texts(path: Path, name: str, chunks: Iterable[pl.Series]) -> None:

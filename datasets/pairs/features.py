@@ -14,6 +14,7 @@ from ..reading.column_names import missing_columns
 from ..reading.table_reader import read_table
 from ..record.interaction import InteractionType, canonical_schema
 from ..record.mapping import InputMapping
+from .array_storage import release
 from .feature_columns import feature_column
 from .outcomes import outcome_features
 from .text_codes import index_among
@@ -357,6 +358,7 @@ def _appended(
         if first_absent < 0 and len(absent):
             first_absent = start + int(absent[0])
         writer.write(np.hstack([pairs.X[start:end], padded[row]]))
+        release(pairs.X, pairs.document_code)
     return writer.finish(), JoinCounts(found, first_absent)
 
 
@@ -366,4 +368,5 @@ def _chosen_columns(
     writer = storage.array(f"X-{len(kept)}-chosen", np.float32, (len(X), len(kept)))
     for start in range(0, len(X), _CHUNK):
         writer.write(X[start : start + _CHUNK, kept])
+        release(X)
     return writer.finish()
