@@ -103,16 +103,20 @@ def mapped_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArra
     if 0 in shape:
         return np.empty(shape, dtype)
     with path.open("rb") as file:
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        memory = _MappedFile(file.fileno(), 0, access=mmap.ACCESS_COPY)
     return np.frombuffer(memory, dtype).reshape(shape)
 
 
-def memory_map_of(array: NDArray[Any]) -> mmap.mmap | None:
+class _MappedFile(mmap.mmap):
+    """Memory whose content can be read again from a file, unlike that of an anonymous map."""
+
+
+def _mapped_file_of(array: NDArray[Any]) -> _MappedFile | None:
     """Return the mapped file in which an array lies; None where it lies in memory."""
     base: Any = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
-    return base if isinstance(base, mmap.mmap) else None
+    return base if isinstance(base, _MappedFile) else None
 
 
 def release(*arrays: NDArray[Any]) -> None:
@@ -121,7 +125,7 @@ def release(*arrays: NDArray[Any]) -> None:
     What was changed in them is lost, so this is for arrays that only were read.
     """
     for array in arrays:
-        memory = memory_map_of(array)
+        memory = _mapped_file_of(array)
         if memory is not None and hasattr(mmap, "MADV_DONTNEED"):
             memory.madvise(mmap.MADV_DONTNEED)
 

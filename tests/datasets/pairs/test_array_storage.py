@@ -1,0 +1,54 @@
+"""Arrays in files are those in memory, and giving their memory back changes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rankloom.datasets.pairs.array_storage import InMemory, OnDisk, release
+from rankloom.datasets.pairs.growing_array import lazy_zeros
+
+
+def filled(storage, chunks, dtype, shape):
+    writer = storage.array("a", dtype, shape)
+    for chunk in chunks:
+        writer.write(chunk)
+    return writer.finish()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.bool_, np.float64])
+@pytest.mark.parametrize("width", [(), (3,), (0,)])
+def test_chunks_make_the_same_array_on_disk_and_in_memory(tmp_path, dtype, width):
+    rng = np.random.default_rng(0)
+    chunks = [rng.integers(0, 2, (n, *width)).astype(dtype) for n in (5, 0, 70)]
+    arrays = [filled(each, chunks, dtype, (75, *width)) for each in (InMemory(), OnDisk(tmp_path))]
+    for array in arrays:
+        assert array.dtype == dtype
+        np.testing.assert_array_equal(array, np.concatenate(chunks))
+
+
+def test_released_arrays_hold_what_they_held_and_changes_stay_private(tmp_path):
+    array = filled(OnDisk(tmp_path), [np.arange(100_000)], np.int64, (100_000,))
+    release(array, array[5:])
+    np.testing.assert_array_equal(array, np.arange(100_000))
+    array[0] = 9
+    assert np.fromfile(tmp_path / "a.bin", np.int64)[0] == 0
+
+
+def test_arrays_in_memory_are_left_alone_when_released():
+    anonymous = lazy_zeros((10_000,), np.int32)
+    anonymous[:] = 7
+    plain = np.full(10_000, 7)
+    release(anonymous, anonymous[3:], plain)
+    assert set(anonymous) == set(plain) == {7}
+
+
+@given(st.lists(st.lists(st.none() | st.text(max_size=40), max_size=5), max_size=4))
+def test_texts_come_back_from_a_mapped_file(tmp_path_factory, chunks):
+    series = [pl.Series(chunk, dtype=pl.String) for chunk in chunks]
+    folder = Path(tmp_path_factory.mktemp("texts"))
+    ours, oracle = (each.texts("t", series) for each in (OnDisk(folder), InMemory()))
+    assert ours.to_list() == oracle.to_list() == [text for chunk in chunks for text in chunk]
