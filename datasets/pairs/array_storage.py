@@ -119,6 +119,11 @@ def _mapped_file_of(array: NDArray[Any]) -> _MappedFile | None:
     return base if isinstance(base, _MappedFile) else None
 
 
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Return whether an array lies in a mapped file."""
+    return _mapped_file_of(array) is not None
+
+
 def release(*arrays: NDArray[Any]) -> None:
     """Give the memory of mapped arrays back until they are used again; others stay as they are.
 

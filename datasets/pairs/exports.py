@@ -15,6 +15,7 @@ import polars as pl
 from ..._shared.atomic_files import write_whole
 from ...errors import InvalidInputError, UnreadableSourceError
 from .judgments import from_bytes as judgments_from_bytes
+from .lightgbm_rows import lightgbm_rows
 from .load_report import LoadReport
 from .text_codes import alphabetical_codes
 
@@ -49,7 +50,7 @@ def to_lightgbm(
         raise InvalidInputError(msg)
     categorical = [pairs.feature_names.index(name) for name in pairs.categories]
     return lightgbm.Dataset(
-        pairs.X,
+        lightgbm_rows(pairs.X),
         **{
             "label": pairs.y,
             "group": pairs.group,

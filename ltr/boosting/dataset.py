@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...datasets.pairs.lightgbm_rows import lightgbm_rows
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -87,7 +89,7 @@ def lightgbm_dataset(
 
     neutral = neutral_names(names)
     return lightgbm.Dataset(
-        data.X,
+        lightgbm_rows(data.X),
         data.y,
         group=data.group,
         weight=data.weight,

@@ -1,0 +1,156 @@
+"""`load_pairs` in partitions on disk with `load_pairs` in memory: time, memory, and the same pairs.
+
+Files of about a million rows each (as in `load_pairs.py`, with users). Every load runs in a process
+of its own with everything compiled beforehand; the hash is blake2b of every array and every id.
+``anonymous`` is what the process itself holds, ``mapped`` what it has of files in memory at its
+peak, which the system takes back where memory is short; their peaks need not coincide.
+
+    python benchmarks/loading/out_of_core.py --rows 10 50 --limit 2GB
+    python benchmarks/loading/out_of_core.py --rows 100 --limit 2GB --only partitions
+
+exit code: 0 if the pairs are the same, the peak is at most 1.25 times the limit from 50 M rows on,
+and loading in partitions takes at most 2.5 times as long as in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from load_pairs import make_files
+
+ARRAYS = (
+    *("X", "y", "clicked", "negative", "group", "position", "document_score", "age_days"),
+    *("weight", "time", "query_code", "document_code"),
+)
+TEXTS = ("execution_id", "queries", "documents")
+CHUNK = 1 << 18
+
+
+class MemoryWatch(threading.Thread):
+    """Looks at this process's memory twenty times a second; sizes in GB."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.anonymous = self.mapped = 0.0
+
+    def run(self) -> None:
+        """Keep the highest values."""
+        while True:
+            self.anonymous = max(self.anonymous, memory("RssAnon"))
+            self.mapped = max(self.mapped, memory("RssFile"))
+            time.sleep(0.05)
+
+
+def memory(field: str) -> float:
+    """Return a field of this process's status in GB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith(field))
+
+
+def digest(pairs: Any) -> str:
+    """Return one hash of all arrays and ids."""
+    found = hashlib.blake2b(digest_size=8)
+    for name in ARRAYS:
+        array = getattr(pairs, name)
+        for start in range(0, len(array), CHUNK):
+            found.update(np.ascontiguousarray(array[start : start + CHUNK]).tobytes())
+    for name in TEXTS:
+        texts = getattr(pairs, name)
+        for start in range(0, len(texts), CHUNK):
+            found.update("\0".join(texts[start : start + CHUNK].to_list()).encode())
+    return found.hexdigest()
+
+
+def load_once(files: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """Load in this process and return what it took."""
+    from rankloom.datasets import load_pairs
+
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "small.parquet"
+        pl.scan_parquet(files[0]).head(5_000).collect().write_parquet(small)
+        load_pairs(small, **options)
+    watch = MemoryWatch()
+    watch.start()
+    wall, cpu = time.perf_counter(), time.process_time()
+    pairs = load_pairs(files, half_life=30.0, **options)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = memory("VmHWM")
+    return {
+        "wall": wall,
+        "cpu": cpu,
+        "peak_gb": peak,
+        "anonymous_gb": watch.anonymous,
+        "mapped_gb": watch.mapped,
+        "pairs": len(pairs),
+        "hash": digest(pairs),
+    }
+
+
+def in_a_process(files: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """Load in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--job"],
+        input=json.dumps({"files": files, "options": options}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Run the benchmark, or one load of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=float, nargs="+", default=[10.0], help="in millions")
+    parser.add_argument("--limit", default="2GB")
+    parser.add_argument("--folder", default=None, help="for files, some 150 bytes a row")
+    parser.add_argument("--only", choices=["memory", "partitions"])
+    parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.job:
+        print(json.dumps(load_once(**json.load(sys.stdin))))
+        return
+    holds = True
+    for millions in given.rows:
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            files = make_files(Path(folder), millions, users=True)
+            ways = {"memory": {}, "partitions": {"memory_limit": given.limit, "workdir": folder}}
+            found = {
+                name: in_a_process(files, options)
+                for name, options in ways.items()
+                if given.only in (None, name)
+            }
+        for name, result in found.items():
+            print(f"{millions:g} M rows, {name}: {json.dumps(result)}", flush=True)
+        holds &= bounds_hold(found, millions, given.limit)
+    sys.exit(not holds)
+
+
+def bounds_hold(found: dict[str, dict[str, Any]], millions: float, limit: str) -> bool:
+    """Return whether what the head of this script demands holds."""
+    from rankloom.datasets.loading.out_of_core import parse_size
+
+    parts, whole = found.get("partitions"), found.get("memory")
+    small = not parts or millions < 50 or parts["peak_gb"] <= 1.25 * parse_size(limit) / 1e9
+    if not (parts and whole):
+        return small
+    ratio = parts["wall"] / whole["wall"]
+    print(f"{millions:g} M rows: {ratio:.2f} times as long as in memory")
+    return small and ratio <= 2.5 and parts["hash"] == whole["hash"]
+
+
+if __name__ == "__main__":
+    main()
