@@ -30,8 +30,8 @@ Workdir = Annotated[
     option(
         "--workdir",
         "DIR",
-        "With --dask, a folder that this command and all workers share; takes some 150 bytes a "
-        "row while the log is read.",
+        "With --dask, a folder that this command and all workers share, with --memory-limit one "
+        "of this machine; takes some 150 bytes a row while the log is read.",
         show_default="that of temporary files",
     ),
 ]
@@ -46,7 +46,7 @@ def dask_client(address: str | None, files: list[str], workdir: Path | None) -> 
     """
     if address is None:
         if workdir is not None:
-            msg = "--workdir: is the folder that Dask workers share; give --dask too"
+            msg = "--workdir: is for --dask or --memory-limit; give one of them too"
             raise InvalidInputError(msg)
         yield None
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...errors import InvalidInputError
 from ..dask_options import Dask, Workdir, dask_client
 from ..options import (
     Attribution,
@@ -53,6 +54,16 @@ Debias = Annotated[
 ]
 
 
+MemoryLimit = Annotated[
+    str | None,
+    option(
+        "--memory-limit",
+        "SIZE",
+        "Read the log in partitions on disk (--workdir), so that about this much memory is enough, "
+        "such as 2GB; the pairs are the same.",
+        show_default="it is read at once",
+    ),
+]
 Memory = Annotated[
     bool,
     typer.Option(
@@ -79,6 +90,7 @@ def train(
     grade: Grades = None,
     quarantine: QuarantineFile = None,
     threads: Threads = None,
+    memory_limit: MemoryLimit = None,
     dask: Dask = None,
     workdir: Workdir = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
@@ -104,8 +116,13 @@ def train(
         "grades": parse_grades(grade),
         "quarantine": quarantine,
     }
-    with dask_client(dask, files, workdir) as client:
-        pairs = _load(files, namespace, client, workdir, parameters)
+    if memory_limit is not None and dask is not None:
+        msg = "--memory-limit: is for loading in this process; give either it or --dask"
+        raise InvalidInputError(msg)
+    shared = workdir if memory_limit is None else None
+    with dask_client(dask, files, shared) as client:
+        limits = {} if client is not None else {"memory_limit": memory_limit}
+        pairs = _load(files, namespace, client, workdir, parameters | limits)
         _fit(ranker, pairs, client)
     replay = _remember(ranker, pairs, half_life) if memory else None
     ranker.save(out)
@@ -132,7 +149,7 @@ def _load(
     from ...datasets import load_pairs
 
     with opened(files, namespace) as source:
-        return load_pairs(source, **parameters)
+        return load_pairs(source, workdir=workdir, **parameters)
 
 
 def _fit(ranker: Ranker, pairs: TrainingPairs, client: Client | None) -> None:
