@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..pairs.array_storage import release
+from ..pairs.array_storage import gathered, release
 from ..pairs.confounding import confounded_features
 from ..pairs.features import (
     append_features,
@@ -86,7 +86,7 @@ class SideTables:
         _release(pairs)
         report = pairs.report
         report.notes += [f"{name!r} left out: {w}" for name, w in report.features_left_out.items()]
-        report.confounded = confounded_features(pairs)
+        report.confounded = confounded_features(pairs, gather=gathered)
         _release(pairs)
         return pairs if self.judged is None else join_judgments(pairs, self.judged, self.features)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
+
+    Gather = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
+    """Returns rows of an array by their numbers."""
+
+
+_ROWS_AT_ONCE: Final = 4_096
 
 
 class ArrayWriter(Protocol):
@@ -133,6 +139,22 @@ def release(*arrays: NDArray[Any]) -> None:
         memory = _mapped_file_of(array)
         if memory is not None and hasattr(mmap, "MADV_DONTNEED"):
             memory.madvise(mmap.MADV_DONTNEED)
+
+
+def gathered(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return rows of an array, of a mapped one in parts, whose memory is given back; see `release`.
+
+    A row brings in the 64 kB around it: few rows from everywhere in a file bring in all of it.
+    """
+    if not is_mapped(array):
+        taken: NDArray[Any] = array[rows]
+        return taken
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        found[part] = array[rows[part]]
+        release(array)
+    return found
 
 
 def write_texts(path: Path, name: str, chunks: Iterable[pl.Series]) -> None:

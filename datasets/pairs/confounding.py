@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import getitem
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .array_storage import Gather
     from .training_pairs import TrainingPairs
 
 THRESHOLD: Final = 0.9
@@ -17,7 +19,9 @@ THRESHOLD: Final = 0.9
 _LISTS: Final = 2_000
 
 
-def confounded_features(pairs: TrainingPairs, threshold: float = THRESHOLD) -> dict[str, float]:
+def confounded_features(
+    pairs: TrainingPairs, threshold: float = THRESHOLD, gather: Gather = getitem
+) -> dict[str, float]:
     """Return the features whose order within lists correlates with the position.
 
     Under one deterministic ranker the order of its score IS the position: a bias model that sees
@@ -29,6 +33,8 @@ def confounded_features(pairs: TrainingPairs, threshold: float = THRESHOLD) -> d
     threshold : float
         On the absolute value of Spearman's rank correlation, averaged over (at most 2,000, evenly
         spaced) executions with at least three documents in which the feature varies.
+    gather : callable
+        See `TrainingPairs.take`.
 
     Returns
     -------
@@ -39,7 +45,7 @@ def confounded_features(pairs: TrainingPairs, threshold: float = THRESHOLD) -> d
         return {}
     long_enough = np.flatnonzero(pairs.group >= 3)
     step = max(len(long_enough) // _LISTS, 1)
-    lists = pairs.take(long_enough[::step][:_LISTS])
+    lists = pairs.take(long_enough[::step][:_LISTS], gather)
     found = {
         name: mean_rank_correlation(lists.X[:, j], lists.position, lists.execution_index)
         for j, name in enumerate(lists.feature_names)

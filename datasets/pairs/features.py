@@ -14,7 +14,7 @@ from ..reading.column_names import missing_columns
 from ..reading.table_reader import read_table
 from ..record.interaction import InteractionType, canonical_schema
 from ..record.mapping import InputMapping
-from .array_storage import release
+from .array_storage import gathered, release
 from .feature_columns import feature_column
 from .outcomes import outcome_features
 from .text_codes import index_among
@@ -253,8 +253,11 @@ def append_features(
 
 
 def without_outcomes(pairs: TrainingPairs, storage: ArrayStorage) -> TrainingPairs:
-    """Return the pairs without the features that nearly determine the click, which it reports."""
-    outcomes = outcome_features(pairs)
+    """Return the pairs without the features that nearly determine the click, which it reports.
+
+    What was changed in mapped arrays since they were mapped is lost.
+    """
+    outcomes = outcome_features(pairs, gathered)
     for name, share in outcomes.items():
         pairs.report.features_left_out[name] = (
             f"it nearly determines the click (in {share:.1%} of pairs of displays of one document, "

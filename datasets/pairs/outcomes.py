@@ -6,6 +6,7 @@ it ranks.
 
 from __future__ import annotations
 
+from operator import getitem
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .array_storage import Gather
     from .training_pairs import TrainingPairs
 
 CONCORDANCE: Final = 0.99
@@ -31,7 +33,7 @@ _ROWS: Final = 100_000, 1_000_000
 """Rows of the queries to look at: first some, more if `_ENOUGH_CLICKS` can't be compared there."""
 
 
-def outcome_features(pairs: TrainingPairs) -> dict[str, float]:
+def outcome_features(pairs: TrainingPairs, gather: Gather = getitem) -> dict[str, float]:
     """Return the features that nearly determine the click.
 
     Compared are displays of the same document for the same query, one clicked and one not: how
@@ -44,6 +46,8 @@ def outcome_features(pairs: TrainingPairs) -> dict[str, float]:
     Parameters
     ----------
     pairs : TrainingPairs
+    gather : callable
+        See `TrainingPairs.take`.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
+    from .array_storage import Gather
     from .judgments import Judgments
 
 NO_POSITION = -1
@@ -154,13 +156,15 @@ class TrainingPairs:
         """Whether the source had times."""
         return len(self.time) > 0 and not np.isnat(self.time).any()
 
-    def take(self, executions: ArrayLike) -> TrainingPairs:
+    def take(self, executions: ArrayLike, gather: Gather = getitem) -> TrainingPairs:
         """Return the named executions, whole, in the order given, with all judgements.
 
         Parameters
         ----------
         executions : array-like of int or bool, shape (e,) if bool
             Indices of executions, or a mask over all of them.
+        gather : callable
+            Returns rows of an array by their numbers.
         """
         chosen = np.asarray(executions)
         if chosen.dtype == np.bool_:
@@ -176,21 +180,21 @@ class TrainingPairs:
         )
         return replace(
             self,
-            X=self.X[rows],
-            y=self.y[rows],
-            clicked=self.clicked[rows],
-            negative=self.negative[rows],
+            X=gather(self.X, rows),
+            y=gather(self.y, rows),
+            clicked=gather(self.clicked, rows),
+            negative=gather(self.negative, rows),
             group=group,
-            position=self.position[rows],
-            document_score=self.document_score[rows],
-            age_days=self.age_days[rows],
-            weight=self.weight[rows],
+            position=gather(self.position, rows),
+            document_score=gather(self.document_score, rows),
+            age_days=gather(self.age_days, rows),
+            weight=gather(self.weight, rows),
             time=self.time[chosen],
             execution_id=self.execution_id.gather(chosen),
             query_code=self.query_code[chosen],
-            document_code=self.document_code[rows],
+            document_code=gather(self.document_code, rows),
             context={name: values.gather(chosen) for name, values in self.context.items()},
-            examination=None if self.examination is None else self.examination[rows],
+            examination=None if self.examination is None else gather(self.examination, rows),
         )
 
     def to_lightgbm(self, *, position: bool = False, **options: Any) -> lightgbm.Dataset:

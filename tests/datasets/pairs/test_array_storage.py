@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankloom.datasets.pairs.array_storage import InMemory, OnDisk, release
+from rankloom.datasets.pairs.array_storage import InMemory, OnDisk, gathered, release
 from rankloom.datasets.pairs.growing_array import lazy_zeros
 
 
@@ -52,3 +52,13 @@ def test_texts_come_back_from_a_mapped_file(tmp_path_factory, chunks):
     folder = Path(tmp_path_factory.mktemp("texts"))
     ours, oracle = (each.texts("t", series) for each in (OnDisk(folder), InMemory()))
     assert ours.to_list() == oracle.to_list() == [text for chunk in chunks for text in chunk]
+
+
+@pytest.mark.parametrize("width", [(), (3,)])
+def test_gathered_rows_are_those_of_the_array(tmp_path, width):
+    rng = np.random.default_rng(1)
+    values = rng.random((20_000, *width))
+    mapped = filled(OnDisk(tmp_path), [values], np.float64, values.shape)
+    for rows in (rng.permutation(20_000), np.arange(5), np.empty(0, np.int64)):
+        for array in (values, mapped):
+            np.testing.assert_array_equal(gathered(array, rows), values[rows])
