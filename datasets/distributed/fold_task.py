@@ -88,7 +88,7 @@ def received(part: Part, texts: SharedTexts, settings: LoadSettings) -> Part:
         user=part.user[:],
         pairs=part.pairs._replace(group=part.pairs.group[:]),
         documents=texts["feature_id"],
-        queries=texts[settings.query_text],
+        queries=texts[settings.query_ids],
         channels=texts[CHANNEL],
         users=texts["user_id"],
     )

@@ -62,8 +62,8 @@ def chunks(log: MergedLog) -> Iterator[NDArray[np.int64]]:
     kept = log.kept
     ends = np.cumsum(log.group[kept], dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
-    cuts = np.unique(np.searchsorted(ends, np.arange(0, total + CHUNK, CHUNK), side="left"))
-    cuts[-1:] = len(kept)
+    inner = np.searchsorted(ends, np.arange(CHUNK, total, CHUNK))
+    cuts = np.unique(np.concatenate([[0], inner, [len(kept)]]))
     for start, end in pairwise(cuts):
         yield kept[start:end]
 

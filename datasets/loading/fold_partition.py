@@ -66,14 +66,14 @@ class PartitionFold:
     def fold(self, files: Sequence[RowFile]) -> FoldedPartition:
         """Fold the rows of a partition, which lie in the files of one or several readings."""
         settings = self.settings
-        gathered = PartitionRows(self.texts, wants_sessions="session_id" in settings.context)
+        gathered = PartitionRows(self.texts, settings)
         for each in files:
             gathered.add(*each)
         rows, unplaced = gathered.finish(self.filled)
         if self.future_date is not None:
             rows.time[rows.time == microseconds(settings.clock)] = self.future_date
         features = [name for name in settings.builtin_features if self.filled[name]]
-        of_ids = replace(settings, query_key=settings.query_text)  # texts of queries are ids by now
+        of_ids = replace(settings, query_key=settings.query_ids)  # texts of queries are ids by now
         refusals = _Refusals(settings.signals)
         part = build_part(rows, of_ids, refusals, features, self.texts)
         reasons = refusals.reasons

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,7 +26,6 @@ from .stored_part import store_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -43,7 +43,12 @@ _BYTES_PER_ROW: Final = 250
 """Memory that a row takes while its partition is folded."""
 
 _UNKNOWN: Final = 64
-"""Partitions where the number of rows is not known before reading."""
+"""Partitions where nothing says how many rows there are before they are read."""
+
+_BYTES_OF_TEXT: Final = 80
+"""Bytes of a row of JSON lines or CSV at least; `_BYTES_PACKED`: of one that is compressed."""
+
+_BYTES_PACKED: Final = 8
 
 _MOST: Final = 512
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -133,7 +138,9 @@ def _read(
     if tables.impressions is not None:
         sources.append((tables.impressions, ["impression"]))
     expected = _expected_rows([each for each, _ in sources])
-    count = partitions or _partition_count(expected, memory_limit)
+    count = partitions or _partition_count(
+        _guessed_rows([each for each, _ in sources]), memory_limit
+    )
     with (
         RowFiles(folder / "rows", count, reader.columns) as files,
         rows_shown("Reading", expected) as advance,
@@ -159,6 +166,20 @@ def _expected_rows(sources: Sequence[OpenedSources]) -> int | None:
     """Return how many rows there are; None where a source does not know before it is read."""
     rows = [each.rows for opened in sources for each in opened.sources]
     return None if None in rows else sum(each or 0 for each in rows)
+
+
+def _guessed_rows(sources: Sequence[OpenedSources]) -> int | None:
+    """Return at least about how many rows there are, by the sizes of files that do not say."""
+    total = 0
+    for source in (each for opened in sources for each in opened.sources):
+        rows, path = source.rows, Path(source.name)
+        if rows is None and not path.is_file():
+            return None
+        if rows is None:
+            packed = path.suffix in (".gz", ".zst")
+            rows = path.stat().st_size // (_BYTES_PACKED if packed else _BYTES_OF_TEXT)
+        total += rows
+    return total
 
 
 def _partition_count(rows: int | None, memory_limit: int) -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from .settings import LoadSettings
     from .shared_texts import SharedTexts
 
 MISSING: Final = -1
@@ -218,12 +219,11 @@ class PartitionRows:
     ----------
     texts : SharedTexts
         What the codes of the rows stand for.
-    wants_sessions : bool
-        Whether the session is a column of context.
+    settings : LoadSettings
     """
 
-    def __init__(self, texts: SharedTexts, *, wants_sessions: bool = False) -> None:
-        self._texts, self._wants_sessions = texts, wants_sessions
+    def __init__(self, texts: SharedTexts, settings: LoadSettings) -> None:
+        self._texts, self._settings = texts, settings
         self._ids = {name: Interner() for name in OF_PARTS}
         self._columns: dict[str, list[NDArray[Any]]] = {}
 
@@ -240,13 +240,20 @@ class PartitionRows:
         with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as stream:
             for name, kind in zip(stream.schema.names, stream.schema.types, strict=True):
                 dtype = np.int32 if name in OF_PARTS else kind.to_pandas_dtype()
-                self._columns.setdefault(name, [np.empty(0, dtype)])
+                for column in self._made_of(name):
+                    self._columns.setdefault(column, [np.empty(0, dtype)])
             for batch in stream:
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                    values = self._values(name, column, codes)
-                    if name == "unplaced" and first_unplaced:
-                        values = np.where(values < 0, values, values + first_unplaced)
-                    self._columns[name].append(values)
+                    for made in self._made_of(name):
+                        values = self._values(made, column, codes)
+                        if made == "unplaced" and first_unplaced:
+                            values = np.where(values < 0, values, values + first_unplaced)
+                        self._columns[made].append(values)
+
+    def _made_of(self, name: str) -> tuple[str, ...]:
+        """Return the columns of rows that a column of a file gives."""
+        ids = self._settings.query_ids
+        return (name, ids) if name == self._settings.query_text != ids else (name,)
 
     def _values(
         self, name: str, column: Any, codes: Mapping[str, NDArray[np.int32]]
@@ -279,7 +286,9 @@ class PartitionRows:
             ],
             axis=1,
         )
-        taken = {*_NUMBERS, *_CARRIED, *(() if self._wants_sessions else ("session_id",))}
+        taken = {*_NUMBERS, *_CARRIED}
+        if "session_id" not in self._settings.context:
+            taken.add("session_id")
         rows = LogRows(
             codes={name: values for name, values in columns.items() if name not in taken},
             texts={

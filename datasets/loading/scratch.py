@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import platform
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from ...errors import InvalidInputError, StoreError
 
@@ -37,13 +39,12 @@ def scratch_folder(workdir: str | Path | None) -> Iterator[Path]:
     try:
         base.mkdir(parents=True, exist_ok=True)
         _remove_left_over(base)
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        folder, lock = _locked_folder(base)
     except OSError as error:
         msg = f"workdir: cannot write to {str(base)!r}: {error.strerror or error}"
         raise InvalidInputError(msg) from error
     try:
-        with (folder / _LOCK).open("wb") as lock, full_disk_named("workdir", base, folder):
-            _lock(lock.fileno())
+        with lock, full_disk_named("workdir", base, folder):
             yield folder
     finally:
         _remove(folder)
@@ -68,6 +69,24 @@ def full_disk_named(parameter: str, base: Path, folder: Path) -> Iterator[None]:
         raise StoreError(msg) from error
 
 
+def _locked_folder(base: Path) -> tuple[Path, IO[bytes]]:
+    """Make a folder with a locked file; it gets the name by which others find it when it is locked.
+
+    On a system without such locks nobody removes what a killed load left.
+    """
+    hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=base))
+    lock = (hidden / _LOCK).open("wb")
+    with suppress(OSError):
+        _lock(lock.fileno())
+        return hidden.rename(base / f"{_own_prefix()}{hidden.name[len(PREFIX) + 1 :]}"), lock
+    return hidden, lock
+
+
+def _own_prefix() -> str:
+    """Return the prefix of this machine's folders: locks may not be seen by other machines."""
+    return f"{PREFIX}{re.sub(r'[^A-Za-z0-9]+', '_', platform.node())}-"
+
+
 def _remove(folder: Path) -> None:
     """Remove a folder into which other processes may still be writing.
 
@@ -79,14 +98,11 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_left_over(base: Path) -> None:
-    """Remove the folders of loads that no longer run: nobody holds their locks."""
-    for folder in base.glob(f"{PREFIX}*"):
-        try:
-            with (folder / _LOCK).open("rb") as lock:
-                _lock(lock.fileno())
-        except OSError:
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove the folders of this machine's loads that no longer run: nobody holds their locks."""
+    for folder in base.glob(f"{_own_prefix()}*"):
+        with suppress(OSError), (folder / _LOCK).open("rb") as lock:
+            _lock(lock.fileno())
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(descriptor: int) -> None:

@@ -115,6 +115,11 @@ class LoadSettings:
         """Column of whose texts the queries are made."""
         return self.query_column or SNAPSHOT
 
+    @property
+    def query_ids(self) -> str:
+        """Column of partitions with the queries' ids: one of its own if the texts are context."""
+        return f"{self.query_text} (id)" if self.query_text in self.context else self.query_text
+
     def reader(self) -> RowReader:
         """Return a reader of rows."""
         return RowReader(

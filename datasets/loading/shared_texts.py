@@ -24,7 +24,7 @@ OF_PARTS: Final = ("execution_id", "session_id")
 
 @dataclass(frozen=True, eq=False)
 class SharedTexts:
-    """Sorted distinct texts by column; those of the queries are their ids."""
+    """Sorted distinct texts by column; in `LoadSettings.query_ids` the ids of the queries."""
 
     texts: dict[str, pl.Series]
 
@@ -51,12 +51,15 @@ def share_texts(
     for name in names:
         texts = [reading[name] for reading in readings]
         common = texts[0] if len(texts) == 1 else pl.concat(texts).unique()
+        coded = {}
         if name == settings.query_text:
-            of_common, distinct = query_codes(common, settings.query_key)
-        else:
+            coded[settings.query_ids] = query_codes(common, settings.query_key)
+        if name not in coded:
             distinct = common.sort()
-            of_common = index_among(common, distinct).astype(np.int32)
-        shared[name] = distinct.set_sorted()
-        for own, reading in zip(texts, codes, strict=True):
-            reading[name] = of_common if own is common else of_common[index_among(own, common)]
+            coded[name] = index_among(common, distinct).astype(np.int32), distinct
+        for column, (of_common, distinct) in coded.items():
+            shared[column] = distinct.set_sorted()
+            for own, reading in zip(texts, codes, strict=True):
+                is_common = own is common
+                reading[column] = of_common if is_common else of_common[index_among(own, common)]
     return SharedTexts(shared), codes

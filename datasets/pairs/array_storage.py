@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -66,10 +67,13 @@ class OnDisk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._numbers = itertools.count()
 
     def array(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> ArrayWriter:
         """Return the writer of an array."""
-        return _FileWriter(self.folder / f"{name}.bin", np.dtype(dtype), shape)
+        # A file that is mapped must not be written again: each array has one of its own.
+        path = self.folder / f"{next(self._numbers)}-{name}.bin"
+        return _FileWriter(path, np.dtype(dtype), shape)
 
     def texts(self, name: str, chunks: Iterable[pl.Series]) -> pl.Series:
         """Return the series that chunks of text make together."""

@@ -57,7 +57,7 @@ def outcome_features(pairs: TrainingPairs, gather: Gather = getitem) -> dict[str
 
     def sample_of(most: int) -> TrainingPairs:
         chosen = chosen_queries(pairs.query_code, pairs.group, most)
-        return pairs if chosen is None else pairs.take(chosen[pairs.query_code])
+        return pairs if chosen is None else pairs.take(chosen[pairs.query_code], gather)
 
     return outcomes_among(pairs.feature_names, len(pairs), sample_of)
 
