@@ -35,7 +35,7 @@ class Protocol(asyncio.Protocol):
 
 
 async def _answered(parts, close):
-    """Return the pieces that arrive, and what the protocol was told."""
+    """Return the pieces that arrive, and the events that the protocol received."""
     loop = asyncio.get_running_loop()
     near, far = socket.socketpair()
     near.setblocking(False)

@@ -18,6 +18,7 @@ import pytest
 
 from rankloom.cli import main
 from rankloom.service.http.tokens import add_token
+from rankloom.service.socket_path import listen_on_path
 
 INTERACTIONS = "/v1/retrievers/interactions"
 CLICK = {"feature_id": "d", "interaction_type": ["click"], "position": 0, "feature_uri": "text"}
@@ -288,6 +289,14 @@ def test_what_keeps_it_from_starting_is_said_in_one_line(tmp_path, capsys, chang
 
 def test_a_port_that_is_taken_is_said(service, tmp_path, capsys):
     assert "cannot listen" in refused(tmp_path, capsys, "--port", str(service.port))
+
+
+def test_a_unix_socket_that_a_starting_service_has_bound_is_refused(tmp_path, capsys):
+    path = tmp_path / "service.sock"
+    with listen_on_path(path):
+        said = refused(tmp_path, capsys, "--unix-socket", str(path))
+    assert "another service" in said
+    assert f"{path}.lock" in said
 
 
 def test_the_token_command_prints_a_token_once_that_the_service_knows(

@@ -108,9 +108,9 @@ def proxied(name, folder, upstream):
                 connect().close()
                 break
             except OSError:
-                told = (folder / "output").read_text()[-2000:]
-                assert process.poll() is None, told
-                assert time.monotonic() < deadline, told
+                output = (folder / "output").read_text()[-2000:]
+                assert process.poll() is None, output
+                assert time.monotonic() < deadline, output
                 time.sleep(0.05)
         yield connect
     finally:

@@ -6,6 +6,7 @@ it, because bearer tokens must not cross a network in clear text.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInputError
@@ -72,7 +73,7 @@ def serve(
     port : int
         0 picks a free one.
     unix_socket : path, optional
-        Listen on this socket of the machine, and not on host and port.
+        Listen on this socket of the machine, and not on host and port; one service at a time.
     ready : callable, optional
         Called with the service's URL once it takes connections.
 
@@ -83,11 +84,13 @@ def serve(
     """
     _need_extra()
     from .context import ServiceContext
-    from .server import Server, listen, listen_on_path
+    from .server import Server, listen
+    from .socket_path import listen_on_path
 
     opened = listen(host, port) if unix_socket is None else listen_on_path(unix_socket)
-    with opened as listening:
-        Server(ServiceContext(settings), listening, ready).run_until_stopped()
+    with opened as listening, contextlib.closing(ServiceContext(settings)) as service:
+        # The application closes the service, too, unless the server fails before its lifespan.
+        Server(service, listening, ready).run_until_stopped()
 
 
 def _need_extra() -> None:

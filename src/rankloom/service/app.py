@@ -134,8 +134,12 @@ class Application:
             self._started()
             yield
         finally:
-            await self._service.in_thread(lambda: None)  # what is in the pool comes first
-            self._service.close()
+            try:
+                # What is in the pool comes first; closing waits for what takes longer.
+                with contextlib.suppress(TimeoutError):
+                    await self._service.in_thread(lambda: None)
+            finally:
+                self._service.close()
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> Any:
         """Return what to answer; None if the sender has gone."""

@@ -148,7 +148,7 @@ class ServiceContext:
         return reasons
 
     def close(self) -> None:
-        """Commit what waits, stop following, and close all files."""
+        """Commit what waits, stop following, and close all files; once closed, do nothing."""
         self._opened.close()
 
     def _watch(self) -> None:

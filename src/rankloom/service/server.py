@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -110,42 +109,6 @@ def listen(host: str, port: int) -> socket.socket:
         msg = f"--host, --port: cannot listen on {host!r}, port {port}: {error.strerror}"
         raise InvalidInputError(msg) from error
     return listening
-
-
-@contextlib.contextmanager
-def listen_on_path(path: str | Path) -> Iterator[socket.socket]:
-    """Bind a socket of the machine to a path, for its owner and group; take the path away later.
-
-    Raises
-    ------
-    InvalidInputError
-        If something else is there, another process listens, or the path cannot be made.
-    """
-    path = Path(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if path.is_socket() and not _is_answered(path):
-            path.unlink()  # a process that was killed has left it
-        listening.bind(str(path))
-        path.chmod(0o660)
-    except OSError as error:
-        listening.close()
-        msg = f"--unix-socket: cannot listen on {str(path)!r}: {error.strerror or error}"
-        raise InvalidInputError(msg) from error
-    with listening:
-        try:
-            yield listening
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _is_answered(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            return False
-        return True
 
 
 def address_of(listening: socket.socket) -> str:
