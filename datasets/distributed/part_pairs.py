@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
 
 from ..loading.assemble import Recency, assemble, named_queries
 from ..loading.merge import MergedLog
-from ..loading.part import CHANNEL
 from ..loading.settings import LoadSettings
 from ..pairs.array_storage import InMemory, read_texts, write_texts
 from ..pairs.load_report import LoadReport
 from ..pairs.outcomes import chosen_queries, outcomes_among
 from .cluster import run_tasks
 from .log_parts import log_parts
-from .shared_files import shared_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from .log_parts import LogParts
 
 T = TypeVar("T")
+_TEXTS: Final = ("queries", "documents", "channels")
+_CODES: Final = ("document_codes", "channel_codes")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,6 @@ class _Common:
     """What the tasks have in common; texts are in files of `folder`."""
 
     folder: Path
-    names: tuple[str, ...]
     query_text: str
     context: tuple[str, ...]
     features: tuple[str, ...]
@@ -125,11 +124,10 @@ class PairParts:
         log = self._described.log
         self.report, self.documents = self._described.report, log.documents
         codes, self.queries = named_queries(log)
-        write_texts(_queries_file(parts.folder), "text", [self.queries])
+        _store_common(parts.folder, replace(log, queries=self.queries))
         tables = replace(parts.tables, impressions=None, judged=None)
         self._common = _Common(
             parts.folder,
-            parts.names,
             parts.settings.query_text,
             parts.settings.context,
             log.features,
@@ -224,11 +222,10 @@ def _call(
 
 
 def _part_rows(common: _Common, part: Part, order: Path) -> PartRows:
-    texts = shared_texts(common.folder, common.names)
     with np.load(order) as stored:
         known = {name: stored[name] for name in stored.files}
     part = replace(part, pairs=part.pairs._replace(group=known["group_of_part"]))
-    documents, channels = texts["feature_id"], texts[CHANNEL]
+    texts, (documents, channels) = _stored_common(common.folder)
     log = MergedLog(
         parts=[part],
         part=np.zeros(len(known["group"]), np.int32),
@@ -237,11 +234,9 @@ def _part_rows(common: _Common, part: Part, order: Path) -> PartRows:
         first_time=known["first_time"],
         query=known["query"],
         user=known["user"],
-        queries=read_texts(_queries_file(common.folder), "text"),
-        documents=documents,
-        channels=channels,
-        document_codes=[np.arange(len(documents), dtype=np.int32)],
-        channel_codes=[np.arange(len(channels), dtype=np.int32)],
+        **texts,
+        document_codes=[documents],
+        channel_codes=[channels],
         features=common.features,
     )
     recency = Recency(known["age"], known["weight"])
@@ -250,8 +245,18 @@ def _part_rows(common: _Common, part: Part, order: Path) -> PartRows:
     return PartRows(pairs, known["first_row"][log.kept])
 
 
-def _queries_file(folder: Path) -> Path:
-    return folder / "queries.arrow"
+def _store_common(folder: Path, log: MergedLog) -> None:
+    """Write the texts of a whole log, and their codes, which are the same ones for all parts."""
+    for name in _TEXTS:
+        write_texts(folder / f"{name}.arrow", "text", [getattr(log, name)])
+    for name in _CODES:
+        np.save(folder / f"{name}.npy", getattr(log, name)[0])
+
+
+def _stored_common(folder: Path) -> tuple[dict[str, pl.Series], list[NDArray[np.int32]]]:
+    """Return what `_store_common` wrote, by name, and the codes of documents and of channels."""
+    texts = {name: read_texts(folder / f"{name}.arrow", "text") for name in _TEXTS}
+    return texts, [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _CODES]
 
 
 def _itself(common: _Common) -> _Common:

@@ -35,7 +35,11 @@ def log():
         position=pl.lit(None, rows["position"].dtype)
     )
     nowhere = late.head(20).with_columns(pl.lit("unknown").alias("execution_id"))
-    rows = pl.concat([rows, late, nowhere])
+    # Refused, and alone in naming a document and a channel that come before all others.
+    strange = nowhere.head(1).with_columns(
+        feature_id=pl.lit("!"), feature_uri=pl.lit("!"), query_snapshot=pl.lit("!")
+    )
+    rows = pl.concat([rows, late, nowhere, strange])
     by_execution = (pl.col("execution_id").hash(seed=0) % 10).alias("tenth")
     future = pl.lit("2999-01-01T00:00:00Z")
     chosen = pl.Series("chosen", rng.random(len(rows)) < 0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import polars as pl
 import pytest
@@ -33,6 +35,18 @@ def parts(client, files, features):
     options = {"client": client, "partitions": 4, "features": features}
     with pair_parts(files, **options, **SETTINGS) as found:
         yield found
+
+
+def test_codes_of_parts_are_those_of_all_pairs(parts, pairs):
+    """Texts that only refused rows name have none."""
+    assert pairs.report.quarantined > 0
+    assert "!" not in {*pairs.documents, *pairs.queries, *pairs.categories["feature_uri"]}
+    for part in parts.run("copy", copy):
+        for name in ("documents", "queries"):
+            assert getattr(part.pairs, name).to_list() == getattr(pairs, name).to_list()
+        assert part.pairs.categories["feature_uri"] == pairs.categories["feature_uri"]
+        assert np.array_equal(part.pairs.document_code, pairs.document_code[part.row])
+        assert np.array_equal(part.pairs.X, pairs.X[part.row], equal_nan=True)
 
 
 @pytest.mark.parametrize(
