@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ...datasets.distributed.cluster import check_shared, connected, run_tasks, worker_count
 from ...datasets.distributed.files import files_of, has_positions
+from ...datasets.loading.open_files import MAX_PARTITIONS, check_partitions
 from ...datasets.loading.scratch import scratch_folder
 from ...datasets.reading.scan import check_mapped
 from ...datasets.reading.scan_counts import ScanCounts
@@ -66,7 +67,7 @@ def learn(
     client, workdir
         See `rankloom.datasets.distributed.load_pairs`; the files take about as much as the source.
     partitions : int, optional
-        4 for each worker if None.
+        From 1 to 512; 4 for each worker if None.
     columns, types, position_base, time_unit, on_error
         See `FusionBandit.update`.
 
@@ -98,6 +99,8 @@ def learn(
     (('mixpeek://audio', 'mixpeek://image', 'mixpeek://text'), 1000)
     >>> folder.cleanup()
     """
+    if partitions is not None:
+        check_partitions(partitions)
     mapping = InputMapping.of(columns, types, position_base, time_unit)
     kinds: list[tuple[list[Any], tuple[str, ...] | None]] = [(files_of(source, "source"), None)]
     if impressions is not None:
@@ -105,7 +108,8 @@ def learn(
     batch, now = bandit.learner.fresh(), moment_of(None)
     with connected(client) as cluster, scratch_folder(workdir) as folder:
         check_shared(cluster, folder)
-        count = partitions or _PARTITIONS_PER_WORKER * worker_count(cluster)
+        usual = min(_PARTITIONS_PER_WORKER * worker_count(cluster), MAX_PARTITIONS)
+        count = usual if partitions is None else partitions
         extra = tuple(n for n in batch.identity.segment_by if n not in canonical_schema())
         plan = RoutePlan(
             folder=folder,
@@ -187,9 +191,7 @@ def _report(scans: Sequence[ScanCounts], parts: Sequence[_FoldedPart]) -> Update
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for part in parts:
-        counts.update(
-            {f.name: getattr(part.report, f.name) for f in fields(part.report) if f.type == "int"}
-        )
+        counts.update({name: getattr(part.report, name) for name in _COUNTS})
         reasons.update(part.report.quarantine_reasons)
     for scan in scans:
         reasons.update(scan.quarantine.reasons)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ...errors import InvalidInputError
 from ..loading.assemble import assemble
 from ..loading.finish import describe
 from ..loading.merge import merge_parts
+from ..loading.open_files import MAX_PARTITIONS, check_partitions
 from ..loading.out_of_core import refuse_attribution
 from ..loading.progress import rows_shown
 from ..loading.readings import Reading
@@ -48,7 +48,6 @@ _ROWS_PER_PARTITION: Final = 2_000_000
 _UNKNOWN: Final = 64
 """Partitions where the number of rows is not known before reading."""
 
-_MOST: Final = 4_096
 IMPRESSION: Final = ("impression",)
 
 
@@ -67,8 +66,6 @@ class LogParts:
     reading : Reading
         What was counted while the files were read.
     texts : SharedTexts
-    names : tuple of str
-        Columns of the texts.
     unknown_context : tuple of str
         Columns of context that no row has.
     """
@@ -80,7 +77,6 @@ class LogParts:
     merged: MergedLog
     reading: Reading
     texts: SharedTexts
-    names: tuple[str, ...]
     unknown_context: tuple[str, ...]
 
     def pairs(self) -> TrainingPairs:
@@ -133,7 +129,7 @@ def log_parts(
     workdir : path or None
         A folder that the client and all workers share; that of temporary files if None.
     partitions : int, optional
-        By the number of rows if None.
+        From 1 to 512; by the number of rows if None.
 
     Raises
     ------
@@ -143,7 +139,8 @@ def log_parts(
         If a parameter is wrong, or a worker does not see `workdir`.
     """
     refuse_attribution(settings, "client")
-    _check_partitions(partitions)
+    if partitions is not None:
+        check_partitions(partitions)
     kinds: list[tuple[list[Any], tuple[str, ...] | None]] = [(files_of(source, "source"), None)]
     if impressions is not None:
         kinds.append((files_of(impressions, "impressions"), IMPRESSION))
@@ -158,14 +155,7 @@ def log_parts(
         parts = _parts(cluster, read, reading, names, texts, settings, folder)
         merged = merge_parts(parts)
         merged = merged.with_features([n for n in merged.features if reading.filled[n]])
-        yield LogParts(cluster, folder, settings, tables, merged, reading, texts, names, unknown)
-
-
-def _check_partitions(partitions: Any) -> None:
-    whole = isinstance(partitions, int) and not isinstance(partitions, bool)
-    if partitions is not None and not (whole and 1 <= partitions <= _MOST):
-        msg = f"partitions: expected a whole number from 1 to {_MOST:,}, got {partitions!r}"
-        raise InvalidInputError(msg)
+        yield LogParts(cluster, folder, settings, tables, merged, reading, texts, unknown)
 
 
 def _read(
@@ -201,8 +191,8 @@ def _read(
 
 def _partition_count(rows: int | None, workers: int) -> int:
     if rows is None:
-        return max(_UNKNOWN, workers)
-    return int(np.clip(-(-rows // _ROWS_PER_PARTITION), workers, _MOST))
+        return min(max(_UNKNOWN, workers), MAX_PARTITIONS)
+    return int(np.clip(-(-rows // _ROWS_PER_PARTITION), workers, MAX_PARTITIONS))
 
 
 def _merged_reading(

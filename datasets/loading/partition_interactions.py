@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 import numpy as np
 import polars as pl
 
-from ..._shared.atomic_files import TEMPORARY, flush_folder
+from ..._shared.atomic_files import TEMPORARY, flush_file, flush_folder, umask
 from ...errors import InvalidInputError
 from ..reading.open_sources import OpenedSources
 from ..reading.quarantine import check_format
@@ -21,6 +21,7 @@ from ..reading.scan import Scan, check_mapped
 from ..record.interaction import canonical_schema
 from ..record.mapping import InputMapping
 from ..record.signals import SignalTable
+from .open_files import allow_open_files, check_partitions
 from .progress import rows_shown
 from .row_files import partition_of
 from .scratch import full_disk_named
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "rankloom.partitions/1"
 MANIFEST: Final = "manifest.json"
-MAX_PARTITIONS: Final = 512
-"""Files that are open at once, within the usual limit of a process."""
+_NAMED: Final = 3
+"""Sources that an error names."""
 
+_UNPLACED: Final = (
+    "position: no source has this column, so the rows were kept without one. They are read with "
+    "a table of impressions that has it; columns= names a column that is called otherwise"
+)
 _ROWS_HELD: Final = 2_000_000
 """Rows that all partitions collect before they write them as row groups."""
 
@@ -86,7 +91,8 @@ def partition_interactions(
     Every function that reads interactions reads one of the files, or all of them. A row goes to
     the partition ``blake2b-64(id) modulo partitions`` of its execution_id, without one of its
     session_id, without either to the first: the same one wherever and whenever it is written, so
-    that the partitions of several logs of the same executions belong together by number.
+    that the partitions of several logs of the same executions belong together by number. Rows
+    without a position are kept: they are judged where the files are read.
 
     Parameters
     ----------
@@ -110,7 +116,8 @@ def partition_interactions(
     UnreadableSourceError
         If a file is missing, truncated or of another format.
     InvalidInputError
-        If a parameter is wrong, the folder holds anything, or a column is missing.
+        If a parameter is wrong, the folder holds anything, or a column is missing; if some of the
+        sources have times and others have none; if the process may not open so many files.
     StoreError
         If the disk becomes full.
 
@@ -138,12 +145,12 @@ def partition_interactions(
         extra=tuple(extra),
         on_error=on_error,
         mapping=mapping,
-        positions="some",
+        positions="optional",  # they may be in a table of impressions only
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    hidden = target.with_name(f"{TEMPORARY}{target.name}-{os.getpid()}")
-    hidden.mkdir()
+    hidden = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent))
     try:
+        hidden.chmod(0o777 & ~umask())
         with full_disk_named("folder", target.parent, hidden):
             report = _write(scan, hidden, partitions, tuple(extra))
             if quarantine is not None:
@@ -151,6 +158,9 @@ def partition_interactions(
             (hidden / MANIFEST).write_text(
                 json.dumps({"format": FORMAT} | asdict(report), indent=1)
             )
+            for path in hidden.iterdir():
+                flush_file(path)
+            flush_folder(hidden)
         hidden.replace(target)
         flush_folder(target.parent)
     except BaseException:
@@ -160,10 +170,7 @@ def partition_interactions(
 
 
 def _check(partitions: Any, quarantine: str | Path | None) -> None:
-    whole = isinstance(partitions, int) and not isinstance(partitions, bool)
-    if not whole or not 1 <= partitions <= MAX_PARTITIONS:
-        msg = f"partitions: expected a whole number from 1 to {MAX_PARTITIONS}, got {partitions!r}"
-        raise InvalidInputError(msg)
+    check_partitions(partitions)
     if quarantine is not None:
         check_format(quarantine)
 
@@ -178,7 +185,12 @@ def _write(scan: Scan, folder: Path, partitions: int, extra: tuple[str, ...]) ->
         _Files([folder / name for name in names], schema) as files,
         rows_shown("Writing", scan.rows_expected) as advance,
     ):
+        timed: set[bool] = set()
         for batch in scan.batches():
+            # A source has a time in all of its valid rows, or in none.
+            timed.add(batch["event_time"].null_count() == 0)
+            if len(timed) > 1:
+                raise _mixed_times(scan)
             rows = batch.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
             files.write(rows, _partitions_of(rows, partitions))
             advance(len(rows))
@@ -189,8 +201,26 @@ def _write(scan: Scan, folder: Path, partitions: int, extra: tuple[str, ...]) ->
         rows_read=scan.rows_read,
         quarantined=scan.quarantine.rows,
         quarantine_reasons=dict(scan.quarantine.reasons),
-        notes=tuple(scan.notes),
+        notes=(*scan.notes, *([] if scan.has_positions else [_UNPLACED])),
     )
+
+
+def _mixed_times(scan: Scan) -> InvalidInputError:
+    """Return the error for sources of which some have times, which would be refused when read."""
+    names = [name for name, _ in scan.counts.sources]
+    have = [name for name, timed in zip(names, scan.timed, strict=True) if timed]
+    lack = [name for name, timed in zip(names, scan.timed, strict=True) if not timed]
+    return InvalidInputError(
+        f"source: {_listed(have)} has times, {_listed(lack)} has none. In one file, rows without "
+        "a time would be refused beside those that have one. Partition them into folders apart, or "
+        "give every source occurred_at or timestamp (columns= where they have other names)"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first few names as text."""
+    more = len(names) - _NAMED
+    return ", ".join(map(repr, names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _partitions_of(rows: pl.DataFrame, partitions: int) -> NDArray[np.int32]:
@@ -215,6 +245,7 @@ class _Files:
     def __enter__(self) -> Self:
         from pyarrow import parquet
 
+        allow_open_files(len(self._paths))
         with ExitStack() as stack:
             for path in self._paths:
                 writer = parquet.ParquetWriter(path, self._schema, compression="zstd")

@@ -17,6 +17,7 @@ from ..pairs.fold import CARRIED
 from ..pairs.interner import Interner
 from ..pairs.row_reader import LogRows
 from ..pairs.text_codes import recode
+from .open_files import allow_open_files
 from .shared_texts import OF_PARTS
 
 if TYPE_CHECKING:
@@ -75,9 +76,10 @@ class RowFiles:
         self.rows = np.zeros(partitions, np.int64)
 
     def __enter__(self) -> Self:
-        """Create the files."""
+        """Create the files; raises `InvalidInputError` where a process may not open so many."""
         import pyarrow as pa
 
+        allow_open_files(self._partitions)
         with ExitStack() as stack:
             for number in range(self._partitions):
                 file = stack.enter_context(pa.OSFile(str(row_file(self._folder, number)), "wb"))

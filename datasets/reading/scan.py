@@ -188,6 +188,11 @@ class Scan:
         return {n: column for n, column in self.mapping.columns.items() if n not in seen}
 
     @property
+    def timed(self) -> list[bool]:
+        """For each source, whether it has any time; then a row of it without one is bad."""
+        return [plan.timed for plan in self._plans]
+
+    @property
     def has_positions(self) -> bool:
         """Whether any source has the column of positions."""
         return any("position" in plan.sources for plan in self._plans)

@@ -29,9 +29,8 @@ def write_whole(path: str | Path, write: Callable[[str], object]) -> None:
     temporary = Path(name)
     try:
         write(name)
-        temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~umask())
+        flush_file(temporary)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -49,6 +48,12 @@ def mapped(path: str | Path) -> mmap.mmap | bytes:
         return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
+def flush_file(path: Path) -> None:
+    """Make the content of a file survive a loss of power."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+
+
 def flush_folder(path: Path) -> None:
     """Make renames within a folder survive a loss of power, where the system can do that."""
     if os.name == "nt":
@@ -60,8 +65,8 @@ def flush_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    """Return the process's file mode mask: mkstemp ignores it, a shared folder should not."""
+def umask() -> int:
+    """Return the process's file mode mask: tempfile ignores it, a shared folder should not."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

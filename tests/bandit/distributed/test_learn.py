@@ -102,6 +102,12 @@ def test_faults_are_those_of_one_process(client, files, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("partitions", [0, -1, 2.5, 513])
+def test_a_wrong_number_of_partitions_is_refused(client, files, partitions):
+    with pytest.raises(InvalidInputError, match="partitions: expected a whole number from 1 to"):
+        learn(bandit_of(), files, client=client, partitions=partitions)
+
+
 def test_nothing_is_learnt_where_there_is_no_cluster(files, monkeypatch):
     monkeypatch.setattr("rankloom.datasets.distributed.cluster.TIMEOUT", 0.2)
     bandit = bandit_of()

@@ -1,6 +1,7 @@
 """Partitions hold every valid row once, whole executions, and appear whole or not at all."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -105,3 +106,47 @@ def test_a_killed_process_leaves_no_folder_that_could_be_taken_for_whole(tmp_pat
     command = [sys.executable, "-c", textwrap.dedent(KILLED), tmp_path / "p"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "p").exists()
+
+
+def test_sources_with_times_and_without_any_are_not_mixed(tmp_path, log):
+    log.write_parquet(tmp_path / "dated.parquet")
+    log.drop("occurred_at", "timestamp").write_parquet(tmp_path / "undated.parquet")
+    sources = [tmp_path / "dated.parquet", tmp_path / "undated.parquet"]
+    with pytest.raises(InvalidInputError, match=r"'[^']*/dated.* has times.*undated.* has none"):
+        partition_interactions(sources, tmp_path / "p", partitions=2)
+    assert sorted(each for each in tmp_path.iterdir()) == sources
+    log.clear().write_parquet(sources[0])  # it has no row with a time
+    report = partition_interactions(sources, tmp_path / "p", partitions=2)
+    assert sum(report.rows) == len(log)
+
+
+def test_positions_may_be_in_a_table_of_impressions(tmp_path, log):
+    shown = log.filter(pl.col("interaction_type").list.contains("impression"))
+    clicks = log.filter(pl.col("interaction_type").list.contains("click")).drop("position")
+    report = partition_interactions(clicks, tmp_path / "p", partitions=3)
+    assert sum(report.rows) == len(clicks)
+    assert "position: no source has this column" in report.notes[-1]
+    ours = load_pairs(tmp_path / "p" / "*.parquet", impressions=shown)
+    oracle = load_pairs(clicks, impressions=shown)
+    assert oracle.clicked.any()
+    for name in ("X", "y", "position", "group", "document_code"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(oracle, name))
+
+
+def test_files_are_flushed_before_they_appear_in_a_folder_of_the_usual_mode(
+    tmp_path, log, monkeypatch
+):
+    flushed, fsync = set(), os.fsync
+
+    def noted(descriptor):
+        if not (tmp_path / "p").exists():
+            flushed.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    # What a killed process of the same number, in another container, may have left.
+    (tmp_path / f".rankloom-p-{os.getpid()}").mkdir()
+    partition_interactions(log, tmp_path / "p", partitions=3)
+    assert {each.stat().st_ino for each in (tmp_path / "p").iterdir()} < flushed
+    (tmp_path / "other").mkdir()
+    assert (tmp_path / "p").stat().st_mode == (tmp_path / "other").stat().st_mode
