@@ -113,7 +113,7 @@ half_life, now
     task = FoldTask(settings, log)
     result, facts = _run(rows, task, checkpoint, "rows")
     if facts.reading.rows_of_future and facts.latest_known != NO_TIME:
-        result.unpersist()
+        _release(result)
         dated = replace(task, future_date=facts.latest_known)
         result, facts = _run(rows, dated, checkpoint, "rows-dated")
     built = SparkPairs(result, settings, facts)
@@ -145,6 +145,14 @@ def _persisted(result: DataFrame) -> DataFrame:
     except Exception as error:  # noqa: BLE001 - of classes that each kind of client has of its own
         logger.warning("the rows cannot be persisted, each use computes them again: %s", error)
         return result
+
+
+def _release(result: DataFrame) -> None:
+    """Give back what `_persisted` stored."""
+    try:
+        result.unpersist()
+    except Exception as error:  # noqa: BLE001 - as above
+        logger.warning("the rows cannot be released before the session ends: %s", error)
 
 
 def _check(df: Any, partitions: Any) -> None:
