@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -22,7 +23,20 @@ SERVER = textwrap.dedent("""
 
 
 @pytest.fixture(scope="session")
-def spark():
+def main_module():
+    """Give pytest-xdist's workers a main module with a specification.
+
+    PySpark's client takes a process without one for a run of its own doctests, and ends it.
+    """
+    main = sys.modules["__main__"]
+    with pytest.MonkeyPatch.context() as patch:
+        if main.__spec__ is None:
+            patch.setattr(main, "__spec__", ModuleSpec("__main__", None))
+        yield
+
+
+@pytest.fixture(scope="session")
+def spark(main_module):  # noqa: ARG001 - a fixture of a fixture
     """A session of PySpark's client with the server."""
     reason = "needs pysail and pyspark-client, which have no wheel for this Python"
     pytest.importorskip("pysail", reason=reason)

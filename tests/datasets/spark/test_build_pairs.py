@@ -322,7 +322,8 @@ def test_the_examples_run_as_printed(spark, tmp_path, source):
     names = {"spark": spark}
     if source == "README":
         text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-        (code,) = re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        blocks = re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        (code,) = (block for block in blocks if "datasets.spark" in block)
         exec(code.replace("s3://bucket", str(tmp_path)), names)  # noqa: S102 - our own text
         assert_same(names["pairs"], load_pairs(log, context=["device"]))
     else:
