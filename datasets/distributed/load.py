@@ -44,8 +44,8 @@ def load_pairs(
         A folder that the client and all workers share, with some 150 bytes a row free; that of
         temporary files if None, for workers on the same machine.
     partitions : int, optional
-        How many; None: so many that one has at most 2,000,000 rows, where the files say how many
-        there are.
+        How many; None: so many, up to 512, that one has at most 2,000,000 rows, where the files
+        say how many there are.
     features, impressions, judgments
         As of `rankloom.load_pairs`; impressions are files as `source`.
     **parameters

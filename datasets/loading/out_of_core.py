@@ -17,6 +17,7 @@ from ..reading.scan import check_mapped
 from .finish import finish
 from .fold_partition import PartitionFold, RowFile
 from .merge import merge_parts
+from .open_files import MAX_PARTITIONS
 from .progress import rows_shown
 from .readings import Reading, write_rows
 from .row_files import RowFiles, row_file
@@ -50,7 +51,6 @@ _BYTES_OF_TEXT: Final = 80
 
 _BYTES_PACKED: Final = 8
 
-_MOST: Final = 512
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
 
@@ -186,7 +186,7 @@ def _partition_count(rows: int | None, memory_limit: int) -> int:
     """Return so many partitions that folding one takes at most a quarter of the memory."""
     if rows is None:
         return _UNKNOWN
-    return int(np.clip(-(-rows * _BYTES_PER_ROW * 4 // memory_limit), 2, _MOST))
+    return int(np.clip(-(-rows * _BYTES_PER_ROW * 4 // memory_limit), 2, MAX_PARTITIONS))
 
 
 def _folded(
