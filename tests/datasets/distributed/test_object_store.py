@@ -30,8 +30,10 @@ def bucket(client, monkeypatch):
     for name, value in known.items():
         monkeypatch.setenv(name, value)
     client.run(lambda: os.environ.update(known))
-    fsspec.filesystem("s3").mkdir("bucket")
-    yield "s3://bucket"
+    # Servers of one process have their buckets in common, and file systems are cached.
+    fsspec.filesystem("s3").clear_instance_cache()
+    fsspec.filesystem("s3").mkdir("workers")
+    yield "s3://workers"
     fsspec.filesystem("s3").clear_instance_cache()
     client.run(lambda: [os.environ.pop(name) for name in known])
     server.stop()
@@ -40,6 +42,6 @@ def bucket(client, monkeypatch):
 def test_a_folder_of_an_object_store(client, files, bucket, assert_same):
     system = fsspec.filesystem("s3")
     for path in files:
-        system.put(path, f"bucket/log/{path.rsplit('/', 1)[1]}")
+        system.put(path, f"workers/log/{path.rsplit('/', 1)[1]}")
     found = distributed.load_pairs(f"{bucket}/log", client=client, partitions=2)
     assert_same(found, load_pairs(files))

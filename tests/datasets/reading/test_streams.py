@@ -80,6 +80,7 @@ def iceberg(folder, tables):
     table = catalog.create_table("n.log", schema=LOG.schema)
     for each in tables:
         table.append(each)
+    catalog.engine.dispose()  # pyiceberg leaves its connections open
     return table
 
 
