@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ...datasets.distributed.cluster import check_shared, connected, run_tasks, worker_count
 from ...datasets.distributed.files import files_of, has_positions
+from ...datasets.distributed.log_parts import IMPRESSION
 from ...datasets.loading.open_files import MAX_PARTITIONS, check_partitions
 from ...datasets.loading.scratch import scratch_folder
 from ...datasets.reading.scan import check_mapped
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ..fusion_bandit import FusionBandit
 
 _PARTITIONS_PER_WORKER: Final = 4
-_IMPRESSION: Final = ("impression",)
 _COUNTS: Final = [
     f.name for f in fields(UpdateReport) if f.name not in {"quarantine_reasons", "notes"}
 ]
@@ -104,7 +104,7 @@ def learn(
     mapping = InputMapping.of(columns, types, position_base, time_unit)
     kinds: list[tuple[list[Any], tuple[str, ...] | None]] = [(files_of(source, "source"), None)]
     if impressions is not None:
-        kinds.append((files_of(impressions, "impressions"), _IMPRESSION))
+        kinds.append((files_of(impressions, "impressions"), IMPRESSION))
     batch, now = bandit.learner.fresh(), moment_of(None)
     with connected(client) as cluster, scratch_folder(workdir) as folder:
         check_shared(cluster, folder)

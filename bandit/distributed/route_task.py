@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from ...datasets.loading.row_files import partition_of
-from ...datasets.pairs.interner import Interner
+from ...datasets.loading.row_files import partitions_of_rows
 from ...datasets.reading.scan import Scan
 from ...datasets.record.interaction import canonical_schema
 
@@ -18,15 +17,10 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from ...datasets.reading.scan import Positions
     from ...datasets.reading.scan_counts import ScanCounts
     from ...datasets.record.mapping import InputMapping
     from ...datasets.record.signals import SignalTable
-
-_IDS: Final = ("session_id", "execution_id")
-"""An execution's id decides, where a row has one."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def route_rows(plan: RoutePlan, file: Any) -> RoutedRows:
     )
     columns = [*canonical_schema(), *plan.extra]
     for number, batch in enumerate(scan.batches()):
-        partition = _partition(batch, plan.partitions)
+        partition = partitions_of_rows(batch, plan.partitions)
         rows = batch.select(columns)
         for each in np.unique(partition).tolist():
             chosen = rows.filter(pl.Series(partition == each))
@@ -84,14 +78,3 @@ def route_rows(plan: RoutePlan, file: Any) -> RoutedRows:
 def routed_files(folder: Path, partition: int) -> list[Path]:
     """Return the files of a partition in the order of their rows."""
     return sorted(folder.glob(f"{partition:05d}-*.parquet"))
-
-
-def _partition(batch: pl.DataFrame, partitions: int) -> NDArray[np.int32]:
-    """Return the partition of every row: of its execution, else of its session, else the first."""
-    partition = np.zeros(len(batch), np.int32)
-    for name in _IDS:
-        ids = Interner()
-        codes = ids.add(batch[name])
-        known = codes >= 0
-        partition[known] = partition_of(ids.texts(), partitions)[codes[known]]
-    return partition

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import InvalidInputError
 from ..pairs.array_storage import release
+from ..pairs.feature_columns import DAY
 from ..pairs.fold import NO_TIME
 from ..quality.bots import ClickLists, find_bots
 from .assemble import Recency, assemble, pair_columns
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from .merge import MergedLog
     from .settings import LoadSettings
     from .side_tables import SideTables
-
-_DAY: Final = 86_400_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ def _recency(first_time: NDArray[np.int64], age_from: int, half_life: float | No
     unknown = first_time == NO_TIME
     if half_life is not None:
         check_times(int(unknown.sum()), len(unknown))
-    age = np.where(unknown, np.nan, np.maximum(age_from - first_time, 0) / _DAY)
+    age = np.where(unknown, np.nan, np.maximum(age_from - first_time, 0) / DAY)
     if half_life is None:
         return Recency(age.astype(np.float32), np.ones(len(age), np.float32))
     # From the newest execution: 2^(-age) of a log that ended long ago would be 0 in float32.

@@ -23,7 +23,7 @@ from ..record.mapping import InputMapping
 from ..record.signals import SignalTable
 from .open_files import allow_open_files, check_partitions
 from .progress import rows_shown
-from .row_files import partition_of
+from .row_files import partitions_of_rows
 from .scratch import full_disk_named
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _write(scan: Scan, folder: Path, partitions: int, extra: tuple[str, ...]) ->
             if len(timed) > 1:
                 raise _mixed_times(scan)
             rows = batch.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
-            files.write(rows, _partitions_of(rows, partitions))
+            files.write(rows, partitions_of_rows(rows, partitions))
             advance(len(rows))
     check_mapped(scan)
     return PartitionReport(
@@ -221,14 +221,6 @@ def _listed(names: list[str]) -> str:
     """Return the first few names as text."""
     more = len(names) - _NAMED
     return ", ".join(map(repr, names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _partitions_of(rows: pl.DataFrame, partitions: int) -> NDArray[np.int32]:
-    ids = rows.select(pl.coalesce("execution_id", "session_id")).to_series()
-    distinct = ids.drop_nulls().unique()
-    known = pl.DataFrame({"id": distinct, "partition": partition_of(distinct, partitions)})
-    joined = pl.DataFrame({"id": ids}).join(known, on="id", how="left", maintain_order="left")
-    return joined["partition"].fill_null(0).to_numpy()
 
 
 class _Files:

@@ -55,6 +55,17 @@ def partition_of(ids: pl.Series, partitions: int) -> NDArray[np.int32]:
     return (stable_ids_of(ids) % np.uint64(partitions)).astype(np.int32)
 
 
+def partitions_of_rows(rows: pl.DataFrame, partitions: int) -> NDArray[np.int32]:
+    """Return the partition of every row: of its execution, else of its session, else the first."""
+    partition = np.zeros(len(rows), np.int32)
+    for name in reversed(OF_PARTS):  # an execution's id decides where there is one
+        ids = Interner()
+        codes = ids.add(rows[name])
+        known = codes >= 0
+        partition[known] = partition_of(ids.texts(), partitions)[codes[known]]
+    return partition
+
+
 class RowFiles:
     """Writes rows to the partitions of a folder; a context manager that closes them.
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from ..loading.part import PartCounts
+from ..pairs.feature_columns import DAY
 from ..pairs.fold import NO_TIME
 from ..quality.positions import PositionCounts
 from ..reading.quarantine import Quarantine
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ..loading.settings import LoadSettings
 
 _Name = TypeVar("_Name", str, int)
-DAY: Final = 86_400_000_000
-"""Microseconds."""
 
 
 @dataclass(frozen=True)

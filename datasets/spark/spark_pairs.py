@@ -13,10 +13,10 @@ from ..loading.finish import finish
 from ..loading.merge import merge_parts
 from ..loading.side_tables import SideTables
 from ..pairs.array_storage import InMemory
+from ..pairs.feature_columns import DAY
 from .account import report_of, unknown_context
 from .collected import collect_part
 from .counts import CellColumns, collect_counts
-from .facts import DAY
 from .log_columns import quoted
 from .result_rows import PAIR, REFUSED, ResultSchema
 
