@@ -1,22 +1,23 @@
-"""What a service is started with."""
+"""The one table of settings: a field is a flag, an environment variable and a key of a TOML file.
+
+`rankloom.cli.serving.setting_sources` makes all three from the fields below, and `rankloom serve
+--help` prints them. To add a setting, add a field.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping  # noqa: TC003 - annotations are read at run time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path  # noqa: TC003
+from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 
 from .._shared.checks import checked_number
 from ..errors import InvalidInputError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){0,8}")
-MAX_DAYS: Final = 36_500
-MAX_SECONDS: Final = 86_400
 
 OPEN_DAYS: Final = 35.0
 """Days within which rows change a unit; older units are compacted into sums."""
@@ -24,59 +25,79 @@ OPEN_DAYS: Final = 35.0
 PUBLISH_EVERY: Final = 60.0
 """Seconds between two snapshots in the store; who watches it looks every 30 by default."""
 
-_POSITIVE: Final = (
-    "retention_days",
-    "live_events_per_minute",
-    "max_connections",
-    "max_requests",
-    "max_bytes_in_flight",
-    "body_seconds",
-    "request_seconds",
-    "stop_seconds",
-)
+
+class Setting(NamedTuple):
+    """What is known of a setting beside its name, type and default.
+
+    Attributes
+    ----------
+    metavar, text, panel : str
+        How and where the help describes it.
+    low, high : float
+        Bounds of a number.
+    positive : bool
+        Whether the lower bound is outside.
+    flag : str, optional
+        Where it is not the name with hyphens, as for a value of several.
+    unset : str
+        What the help says of a default that is None or empty.
+    secret : bool
+        Whether it may hold a password: then it may be given as a file that holds it, too.
+    """
+
+    metavar: str
+    text: str
+    panel: str
+    low: float = 0
+    high: float = math.inf
+    positive: bool = False
+    flag: str | None = None
+    unset: str = "none"
+    secret: bool = False
+
+
+_REQUIRED: Final = "Required"
+_LISTENING: Final = "Listening"
+_LEARNING: Final = "Learning and ranking"
+_LIMITS: Final = "Limits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenSettings:
+    """Where a service listens; `rankloom serve --help` describes every field.
+
+    Examples
+    --------
+    >>> ListenSettings().port
+    8000
+    """
+
+    host: Annotated[
+        str,
+        Setting("H", "Address; put a proxy that terminates TLS in front.", _LISTENING),
+    ] = "127.0.0.1"
+    port: Annotated[int, Setting("P", "Port; 0 picks a free one.", _LISTENING, high=65_535)] = 8000
+    unix_socket: Annotated[
+        str | Path | None,
+        Setting(
+            "PATH",
+            "Socket of this machine, open to its owner and group, instead of host and port.",
+            _LISTENING,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """What a service is started with.
+    """What a service is started with; `rankloom serve --help` describes every field.
 
-    Parameters
-    ----------
-    log : str
-        Where interactions are stored: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
-    state : str
-        Where learned fusion is stored: a URL of SQLite, or ``redis://host:port/db``.
-    token_file : path
-        Lines of ``sha256-hex namespace role``, as ``rankloom token new`` writes them.
-    rankers : mapping of str to path
-        Name -> folder of a saved ranker.
-    retention_days : float, optional
-        Interactions older than this many days are deleted; None keeps all.
-    open_days : float
-        Days within which rows change the evidence of a document that was shown, at least 1. Older
-        evidence is compacted into sums; rows about it that arrive later are counted, not learnt.
-        Memory grows with what was shown within these days.
-    publish_every : float
-        Seconds between two snapshots of a retriever's weights in ``state``, for services that
-        watch it (`FusionWeights.watch`); 0: only when all is learnt after a start, when channels
-        change, and at the end.
-    live_events_per_minute : int
-        Most interactions of one user that reach weights at once, a minute and namespace.
-    max_connections : int
-        Most open connections; with more of them, requests are answered 503.
-    max_requests : int
-        Most requests in work; further ones are answered 503.
-    max_bytes_in_flight : int
-        Most bytes of bodies in memory; what does not fit is answered 503.
-    body_seconds : float
-        How long a body may take to arrive.
-    request_seconds : float
-        How long an answer may take once the body is there.
-    stop_seconds : float
-        How long requests in progress are waited for at the end.
-    root_path : str
-        Prefix under which a proxy serves it, such as ``/rank``; requests may come with or without
-        it.
+    Raises
+    ------
+    InvalidInputError
+        Names the field, the value and what was expected.
 
     Examples
     --------
@@ -86,31 +107,108 @@ class ServiceSettings:
     600
     """
 
-    log: str
-    state: str
-    token_file: str | Path
-    rankers: Mapping[str, str | Path] = field(default_factory=dict)
-    retention_days: float | None = None
-    open_days: float = OPEN_DAYS
-    publish_every: float = PUBLISH_EVERY
-    live_events_per_minute: int = 600
-    max_connections: int = 512
-    max_requests: int = 256
-    max_bytes_in_flight: int = 64_000_000
-    body_seconds: float = 20.0
-    request_seconds: float = 30.0
-    stop_seconds: float = 25.0
-    root_path: str = ""
+    log: Annotated[
+        str,
+        Setting(
+            "URL",
+            "Where interactions are stored: sqlite:///file.db or sqlite:////absolute/path.db.",
+            _REQUIRED,
+            secret=True,
+        ),
+    ]
+    state: Annotated[
+        str,
+        Setting(
+            "URL",
+            "Where learned fusion is stored: a URL of SQLite, or redis://host:port/db.",
+            _REQUIRED,
+            secret=True,
+        ),
+    ]
+    token_file: Annotated[
+        str | Path,
+        Setting(
+            "FILE",
+            "Tokens written by `rankloom token new`; changes take effect within a second.",
+            _REQUIRED,
+        ),
+    ]
+    root_path: Annotated[
+        str,
+        Setting(
+            "PREFIX",
+            "Prefix under which a proxy serves it, such as /rank; requests come with it or not.",
+            _LISTENING,
+        ),
+    ] = ""
+    rankers: Annotated[
+        Mapping[str, str | Path],
+        Setting(
+            "NAME=DIR",
+            "A trained ranker for /v1/rerank and its name there; may be repeated.",
+            _LEARNING,
+            flag="ranker",
+        ),
+    ] = field(default_factory=dict)
+    retention_days: Annotated[
+        float | None,
+        Setting(
+            "N",
+            "Delete interactions older than this.",
+            _LEARNING,
+            high=36_500,
+            positive=True,
+            unset="keep all",
+        ),
+    ] = None
+    open_days: Annotated[
+        float,
+        Setting(
+            "N",
+            "Days within which late rows change the evidence. Each document of each list within "
+            "them takes some 150 bytes of memory; older ones are compacted into sums, and later "
+            "rows about them are counted but not learnt.",
+            _LEARNING,
+            1,
+            36_500,
+        ),
+    ] = OPEN_DAYS
+    publish_every: Annotated[
+        float,
+        Setting(
+            "SECONDS",
+            "How often learned weights are written to the state, for services that watch it. 0: "
+            "only after the start, when channels change, and at the end.",
+            _LEARNING,
+            high=86_400,
+        ),
+    ] = PUBLISH_EVERY
+    live_events_per_minute: Annotated[
+        int,
+        Setting("N", "Live interactions of one user that move weights at once; 429.", _LIMITS, 1),
+    ] = 600
+    max_connections: Annotated[
+        int, Setting("N", "Open connections; more are answered 503.", _LIMITS, 1)
+    ] = 512
+    max_requests: Annotated[
+        int, Setting("N", "Requests in progress; more are answered 503.", _LIMITS, 1)
+    ] = 256
+    max_bytes_in_flight: Annotated[
+        int, Setting("N", "Bytes of bodies in memory; more are answered 503.", _LIMITS, 1)
+    ] = 64_000_000
+    body_seconds: Annotated[
+        float, Setting("S", "Time for a body to arrive, else 408.", _LIMITS, positive=True)
+    ] = 20.0
+    request_seconds: Annotated[
+        float, Setting("S", "Time for an answer, else 503.", _LIMITS, positive=True)
+    ] = 30.0
+    stop_seconds: Annotated[
+        float,
+        Setting("S", "Time for requests in progress when it stops.", _LIMITS, positive=True),
+    ] = 25.0
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if value is not None:
-                checked_number(name, value, 0, between=True)
-        if self.retention_days is not None:
-            checked_number("retention_days", self.retention_days, 0, MAX_DAYS)
-        checked_number("open_days", self.open_days, 1, MAX_DAYS)
-        checked_number("publish_every", self.publish_every, 0, MAX_SECONDS)
+        check_bounds(self)
         if not is_prefix(self.root_path) or self.root_path.startswith("/v1"):
             msg = (
                 "root_path: expected a prefix such as '/rank': '/' and letters, digits, '.', '_', "
@@ -124,6 +222,25 @@ class ServiceSettings:
                     f"got {name!r}"
                 )
                 raise InvalidInputError(msg)
+
+
+def check_bounds(settings: Any) -> None:
+    """Check every number of a table of settings against its bounds.
+
+    Raises
+    ------
+    InvalidInputError
+        Names the setting, its value and its bounds.
+    """
+    for name, annotation in get_type_hints(type(settings), include_extras=True).items():
+        kind, about, value = (
+            annotation.__origin__,
+            annotation.__metadata__[0],
+            getattr(settings, name),
+        )
+        if kind in {int, float, float | None} and value is not None:
+            whole, between = kind is int, about.positive
+            checked_number(name, value, about.low, about.high, whole=whole, between=between)
 
 
 def is_prefix(text: str) -> bool:

@@ -2,121 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from ...errors import InvalidInputError
-from ...service.settings import OPEN_DAYS, PUBLISH_EVERY
+from ...service.settings import ListenSettings, ServiceSettings
 from ..options import option
 from ..output import show
+from .setting_sources import PREFIX, known_settings, read_settings, with_flags
 
-Host = Annotated[
-    str,
-    option(
-        "--host",
-        "H",
-        "Address to listen on; put a proxy that terminates TLS in front.",
-        show_default=True,
-    ),
-]
-Port = Annotated[
-    int,
-    option("--port", "P", "Port; 0 picks a free one.", show_default=True, min=0, max=65_535),
-]
-Log = Annotated[
-    str,
-    option(
-        "--log",
-        "URL",
-        "Where interactions are stored: sqlite:///file.db or sqlite:////absolute/path.db.",
-    ),
-]
-State = Annotated[
-    str,
-    option(
-        "--state",
-        "URL",
-        "Where learned fusion is stored: a URL of SQLite, or redis://host:port/db.",
-    ),
-]
-TokenFile = Annotated[
-    Path,
-    option(
-        "--token-file",
-        "FILE",
-        "Tokens written by `rankloom token new`; changes take effect within a second.",
-    ),
-]
-Rankers = Annotated[
-    list[str] | None,
-    option(
-        "--ranker",
-        "NAME=DIR",
-        "A trained ranker for /v1/rerank and the name of it there; may be repeated.",
-    ),
-]
-Retention = Annotated[
-    float | None,
-    option(
-        "--retention-days", "N", "Delete interactions older than this.", show_default="keep all"
-    ),
-]
-OpenDays = Annotated[
-    float,
-    option(
-        "--open-days",
-        "N",
-        "Days, 1 to 36,500, within which late rows change the evidence. Each document of each "
-        "list within them takes some 150 bytes of memory; older ones are compacted into sums, and "
-        "later rows about them are counted but not learnt.",
-        show_default=True,
-    ),
-]
-PublishEvery = Annotated[
-    float,
-    option(
-        "--publish-every",
-        "SECONDS",
-        "How often learned weights are written to the state, for services that watch it. 0: "
-        "only after the start, when channels change, and at the end.",
-        show_default=True,
-    ),
-]
-UnixSocket = Annotated[
-    Path | None,
-    option(
-        "--unix-socket",
-        "PATH",
-        "Listen on a socket of this machine, open to its owner and group, and not on host and "
-        "port.",
-        show_default="none",
-    ),
-]
-RootPath = Annotated[
-    str,
-    option(
-        "--root-path",
-        "PREFIX",
-        "Prefix under which a proxy serves it, such as /rank; requests may come with it or not.",
-        show_default="none",
-    ),
+TABLES = (ListenSettings, ServiceSettings)
+
+Config = Annotated[
+    Path | None, option("--config", "TOML", "File of settings, also named by RANKLOOM_CONFIG.")
 ]
 
 
-def serve(
-    *,
-    log: Log,
-    state: State,
-    token_file: TokenFile,
-    host: Host = "127.0.0.1",
-    port: Port = 8000,
-    unix_socket: UnixSocket = None,
-    root_path: RootPath = "",
-    ranker: Rankers = None,
-    retention_days: Retention = None,
-    open_days: OpenDays = OPEN_DAYS,
-    publish_every: PublishEvery = PUBLISH_EVERY,
-) -> None:
+@with_flags(*TABLES)
+def serve(*, config: Config = None, **flags: Any) -> None:
     """Record interactions over HTTP, learn from them, serve weights and rankings.
 
     Prints one line with the address when it is ready, and logs one line of JSON per request on
@@ -124,24 +27,24 @@ def serve(
     a proxy that terminates TLS in front, because bearer tokens must not cross a network in clear
     text. The interface is described at /openapi.json.
 
+    A flag such as **--open-days** may also be an environment variable (**RANKLOOM_OPEN_DAYS**) or
+    a key in a TOML file (**open_days**); a flag wins over a variable, a variable over the file.
+    What may hold a password can be read from a file: **--log-file**, **RANKLOOM_LOG_FILE**,
+    **log_file**, and likewise for the state.
+
     **Example**: `rankloom serve --log sqlite:///log.db --state sqlite:///fusion.db --token-file
     tokens`
     """
-    from ...service import ServiceSettings
     from ...service import serve as run
     from .log_lines import log_to_stderr
     from .process_tuning import collect_garbage_less_often, return_freed_memory
 
-    settings = ServiceSettings(
-        log=log,
-        state=state,
-        token_file=token_file,
-        rankers=_named(ranker or []),
-        retention_days=retention_days,
-        open_days=open_days,
-        publish_every=publish_every,
-        root_path=root_path,
+    file = config or os.environ.get(f"{PREFIX}CONFIG")
+    found = read_settings(TABLES, flags, os.environ, file)
+    listening = ListenSettings(
+        **{n: found.pop(n) for n in known_settings(ListenSettings) if n in found}
     )
+    settings = ServiceSettings(**found)
 
     def ready(address: str) -> None:
         collect_garbage_less_often()
@@ -149,15 +52,6 @@ def serve(
         show([f"serving on {address}"])
 
     with log_to_stderr():
-        run(settings, host, port, unix_socket=unix_socket, ready=ready)
-
-
-def _named(given: list[str]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for text in given:
-        name, separator, folder = text.partition("=")
-        if not (name and separator and folder) or name in named:
-            msg = f"--ranker: expected NAME=DIR, each name once, got {text!r}"
-            raise InvalidInputError(msg)
-        named[name] = folder
-    return named
+        run(
+            settings, listening.host, listening.port, unix_socket=listening.unix_socket, ready=ready
+        )
