@@ -15,7 +15,7 @@ from .boosting.progress import logger
 from .debias.training_rows import EXPECTED_SCORE
 from .distributed.trees import NODE_LIMIT, DaskTrees
 from .evaluation.judged import evaluate
-from .features.candidates import ids_of_table, rank_dicts, rank_table
+from .features.candidates import document_matrix, ids_of_table, rank_dicts, rank_table
 from .features.matrix import feature_matrix, is_table, refuse_infinite
 from .features.production_scores import production_scores, production_scores_of_dicts
 from .features.unknown_categories import UnknownCategories
@@ -329,7 +329,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         Parameters
         ----------
         X
-            As in `predict`.
+            As in `predict`, or a list of documents as in `rank`.
 
         Returns
         -------
@@ -339,7 +339,9 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             Tree Ensembles", 2018).
         """
         self._check_fitted()
-        matrix = feature_matrix(X, self._names, self.categories_, self.unknown_categories_)
+        is_documents = isinstance(X, list) and bool(X) and isinstance(X[0], dict)
+        matrix_of = document_matrix if is_documents else feature_matrix
+        matrix = matrix_of(X, self._names, self.categories_, self.unknown_categories_)
         columns = [*self._names, EXPECTED_SCORE]
         if not len(matrix):
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))

@@ -43,8 +43,7 @@ def rank_dicts(
     Executions are in the order of their first document, ties in the order given. `unknown` counts
     categories that the model was not trained on.
     """
-    unknown = UnknownCategories() if unknown is None else unknown
-    matrix = _matrix(documents, names, categories, unknown)
+    matrix = document_matrix(documents, names, categories, unknown)
     if len(matrix) and np.isnan(matrix).all():
         logger.warning("rank: no document carries any of the model's %d features", len(names))
     scores = score(matrix)
@@ -81,12 +80,14 @@ def ids_of_table(table: Any) -> list[str]:
     return [str(value) for value in values]
 
 
-def _matrix(
+def document_matrix(
     documents: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     categories: Categories,
-    unknown: UnknownCategories,
+    unknown: UnknownCategories | None = None,
 ) -> NDArray[np.float32]:
+    """Return the named features of documents, shape (n, n_features); NaN where absent."""
+    unknown = UnknownCategories() if unknown is None else unknown
     matrix = np.full((len(documents), len(names)), np.nan, dtype=np.float32)
     codes = {name: {c: i for i, c in enumerate(values)} for name, values in categories.items()}
     for i, document in enumerate(documents):

@@ -164,3 +164,61 @@ def test_a_query_that_the_rankers_memory_knows_is_ranked_by_its_clicks(
     assert found[0]["feature_id"] == "d15"
     assert service.post({**body, "query": "unheard of"}, PATH).json()["documents"] == plain
     assert service.post({**body, "query": 3}, PATH).status_code == 422
+
+
+def test_features_that_the_ranker_does_not_know_are_named_in_a_warning(service):
+    given = [{"feature_id": "a", "features": {"f0": 1.0, "prise": 2.0}}, {"feature_id": "b"}]
+    found = service.post({"ranker": "products", "documents": given}, PATH).json()
+    assert found["warning"].endswith("does not use: 'prise' (1 of 2 documents)")
+    many = [{"features": {f"x{n}": None for n in range(30)}}]
+    assert (
+        service.post({"ranker": "products", "documents": many}, PATH)
+        .json()["warning"]
+        .endswith("and 20 more")
+    )
+    # Other fields are passed on, and features of the execution count, too.
+    passed_on = {"ranker": "products", "documents": [{"features": {"f0": 1.0}, "title": "t"}]}
+    assert "warning" not in service.post(passed_on, PATH).json()
+    body = {"ranker": "products", "documents": [{}], "execution": {"features": {"prise": 1}}}
+    assert "'prise'" in service.post(body, PATH).json()["warning"]
+
+
+def test_contributions_are_the_rankers_and_add_up_to_its_score(service, ranker):
+    given = documents(30)
+    body = {"ranker": "products", "documents": given, "contributions": 2}
+    found = service.post(body, PATH).json()["documents"]
+    ordered = sorted(
+        given, key=lambda each: [f["feature_id"] for f in found].index(each["feature_id"])
+    )
+    exact = ranker.contributions(ordered)
+    for document, row in zip(found, exact.iter_rows(named=True), strict=True):
+        parts = document["contributions"]
+        assert len(parts) == 4
+        assert sum(parts.values()) == pytest.approx(document["score"], abs=1e-5)
+        largest = sorted(map(abs, list(row.values())[:-1]))[-2:]
+        assert sorted(map(abs, list(parts.values())[:2])) == pytest.approx(largest)
+    plain = service.post({"ranker": "products", "documents": given}, PATH).json()["documents"]
+    assert plain == [{k: v for k, v in each.items() if k != "contributions"} for each in found]
+    assert service.post({**body, "contributions": 101}, PATH).status_code == 422
+    assert service.post({**body, "documents": []}, PATH).json()["documents"] == []
+
+
+def test_a_batch_answers_what_each_list_alone_gets_and_a_bad_list_fails_alone(service):
+    lists = [
+        {"documents": documents(5)},
+        {"documents": [{"f0": "much"}]},
+        {"documents": documents(3), "query": "red", "execution": {"features": {"zzz": 1}}},
+    ]
+    batch = {"ranker": "products", "requests": lists, "contributions": 1}
+    found = service.post(batch, f"{PATH}/batch").json()
+    assert found["ranker"] == "products"
+    for given, result in zip(lists, found["results"], strict=True):
+        alone = service.post({"ranker": "products", "contributions": 1, **given}, PATH).json()
+        if "error" in alone:
+            assert [result["error"]] == alone["error"]["details"]["errors"]
+        else:
+            assert {"ranker": "products", **result} == alone
+    assert found["results"][1]["error"]["field"] == "documents[0].f0"
+    for wrong in ([], [lists[0]] * 101):
+        assert service.post({**batch, "requests": wrong}, f"{PATH}/batch").status_code == 422
+    assert service.post({**batch, "ranker": "none"}, f"{PATH}/batch").status_code == 404

@@ -17,13 +17,13 @@ from .http.metrics import Metrics
 from .http.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..datasets.log.answers import Recorded
     from ..datasets.log.interaction_log import InteractionLog
     from ..datasets.log.stored_row import PreparedRow
-    from ..ltr.ranker import Ranker
     from .learning.retrievers import Retrievers
+    from .rankers import Rankers
     from .settings import ServiceSettings
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class ServiceContext:
     tokens: Tokens
     log: InteractionLog
     retrievers: Retrievers
-    rankers: Mapping[str, Ranker]
+    rankers: Rankers
     limits: Limits
     live_events: LiveEvents
     metrics: Metrics
@@ -63,7 +63,7 @@ class ServiceContext:
     def __init__(self, settings: ServiceSettings) -> None:
         from ..datasets.log.interaction_log import InteractionLog
         from .learning.retrievers import Retrievers
-        from .rankers import load_ranker
+        from .rankers import Rankers
 
         self.settings = settings
         self.limits = Limits(settings.max_requests, settings.max_bytes_in_flight)
@@ -76,7 +76,8 @@ class ServiceContext:
         self._reasons: list[str] = []
         with contextlib.ExitStack() as opened:
             self.tokens = Tokens(settings.token_file)
-            self.rankers = {name: load_ranker(path) for name, path in settings.rankers.items()}
+            self.rankers = Rankers(settings.rankers)
+            opened.callback(self.rankers.stop)
             self.log = InteractionLog(settings.log)
             opened.callback(self.log.close)
             self.log.check()

@@ -51,7 +51,7 @@ class Server:
         ready: Callable[[str], object] | None = None,
     ) -> None:
         settings = service.settings
-        self._listening, self._ready = listening, ready
+        self._listening, self._ready, self._rankers = listening, ready, service.rankers
         config = uvicorn.Config(
             Application(service, started=self._report),
             http=HTTP,
@@ -75,8 +75,8 @@ class Server:
         self._server.should_exit = True
 
     def run_until_stopped(self) -> None:
-        """Serve until SIGTERM, SIGINT or `stop`."""
-        with _no_death_by_signal():
+        """Serve until SIGTERM, SIGINT or `stop`; SIGHUP loads the rankers again."""
+        with _no_death_by_signal(self._rankers.reload):
             self._server.run(sockets=[self._listening])
 
     def _report(self) -> None:
@@ -120,16 +120,25 @@ def address_of(listening: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _no_death_by_signal() -> Iterator[None]:
-    """Let uvicorn raise the signal again that stopped it, and nothing happen then: exit code 0."""
+def _no_death_by_signal(reload: Callable[[], object]) -> Iterator[None]:
+    """Let uvicorn raise the signal again that stopped it, and nothing happen then: exit code 0.
+
+    SIGHUP calls a function.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in signals}
-    for each in signals:
-        signal.signal(each, lambda *_: None)
+    handlers: dict[str, Callable[..., object]] = {
+        "SIGTERM": lambda *_: None,
+        "SIGINT": lambda *_: None,
+        "SIGHUP": lambda *_: reload(),
+    }
+    # Windows has no SIGHUP.
+    by_signal = {s: handlers[s.name] for s in signal.Signals if s.name in handlers}
+    before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in by_signal}
+    for each, handler in by_signal.items():
+        signal.signal(each, handler)
     try:
         yield
     finally:

@@ -51,6 +51,13 @@ _SERVED: Final[dict[str, Any]] = {
     "propensity": 0.45,
     "snapshot_id": "3b1f0c52a7de",
 }
+_LIST: Final[dict[str, Any]] = {
+    "execution": {"execution_id": "exec_abc123xyz"},
+    "documents": [
+        {"feature_id": "prod_123", "document_score": 0.95, "features": {"price": 9.5}},
+        {"feature_id": "prod_456", "document_score": 0.91, "features": {"price": 7.0}},
+    ],
+}
 
 EXAMPLES: Final[dict[Any, Any]] = {
     schemas.NewInteraction: _SENT,
@@ -76,14 +83,8 @@ EXAMPLES: Final[dict[Any, Any]] = {
         },
         "fallback": None,
     },
-    schemas.RerankRequest: {
-        "ranker": "products",
-        "execution": {"execution_id": "exec_abc123xyz"},
-        "documents": [
-            {"feature_id": "prod_123", "document_score": 0.95, "features": {"price": 9.5}},
-            {"feature_id": "prod_456", "document_score": 0.91, "features": {"price": 7.0}},
-        ],
-    },
+    schemas.RerankRequest: {"ranker": "products", **_LIST},
+    schemas.RerankBatch: {"ranker": "products", "requests": [_LIST]},
     schemas.ErrorEnvelope: {
         "success": False,
         "status": 422,

@@ -23,6 +23,12 @@ MOST_SEGMENT_FIELDS: Final = 4
 MOST_DOCUMENTS: Final = 1_000
 """Most documents of one request for a ranking."""
 
+MOST_LISTS: Final = 100
+"""Most lists of one batch of rankings."""
+
+MOST_CONTRIBUTIONS: Final = 100
+"""Most contributions of one document."""
+
 MOST_INTERACTIONS: Final = 1_000
 """Most interactions of one batch."""
 
@@ -307,7 +313,7 @@ class DeletedUser(Struct, kw_only=True):
     success: Literal[True] = True
 
 
-class RerankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+class RankedList(Struct, kw_only=True, forbid_unknown_fields=True):
     """Documents to rank.
 
     A document holds `feature_id`, `document_score`, `feature_uri` and `features` (name to number,
@@ -315,7 +321,6 @@ class RerankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     absent counts as missing.
     """
 
-    ranker: Annotated[str, Meta(min_length=1, max_length=128, examples=["products"])]
     documents: Annotated[
         list[dict[str, Any]],
         Meta(
@@ -340,8 +345,61 @@ class RerankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
-class RerankResponse(Struct, kw_only=True):
+RankerName = Annotated[str, Meta(min_length=1, max_length=128, examples=["products"])]
+Contributions = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MOST_CONTRIBUTIONS,
+        description="Each document gets so many of its features' contributions to the ranker's "
+        "score, the largest, with `(other features)` and `(expected score)`: they add up to that "
+        "score, which a memory of the query may have changed afterwards",
+    ),
+]
+
+
+class RerankRequest(RankedList, kw_only=True, forbid_unknown_fields=True):
+    """Documents to rank, and by which ranker."""
+
+    ranker: RankerName
+    contributions: Contributions = 0
+
+
+class RerankBatch(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Lists to rank, each by itself; one with a fault fails alone."""
+
+    ranker: RankerName
+    requests: Annotated[list[RankedList], Meta(min_length=1, max_length=MOST_LISTS)]
+    contributions: Contributions = 0
+
+
+class RerankResponse(Struct, kw_only=True, omit_defaults=True):
     """The documents as given, best first within each execution, with `score` and `position`."""
 
     ranker: str
     documents: list[dict[str, Any]]
+    warning: Annotated[
+        str | None, Meta(description="Features that the ranker does not know, if there are any")
+    ] = None
+
+
+class RerankFailure(Struct, kw_only=True):
+    """Why a list of a batch was not ranked."""
+
+    field: str
+    reason: str
+
+
+class RerankedList(Struct, kw_only=True, omit_defaults=True):
+    """One list of a batch as ranked, or why it was not."""
+
+    documents: list[dict[str, Any]] | None = None
+    warning: str | None = None
+    error: RerankFailure | None = None
+
+
+class RerankBatchResponse(Struct, kw_only=True):
+    """What became of the lists, in the order given."""
+
+    ranker: str
+    results: list[RerankedList]
