@@ -339,9 +339,11 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             Tree Ensembles", 2018).
         """
         self._check_fitted()
-        is_documents = isinstance(X, list) and bool(X) and isinstance(X[0], dict)
-        matrix_of = document_matrix if is_documents else feature_matrix
-        matrix = matrix_of(X, self._names, self.categories_, self.unknown_categories_)
+        given = self._names, self.categories_, self.unknown_categories_
+        if isinstance(X, list) and X and isinstance(X[0], dict):
+            matrix = document_matrix(X, *given)
+        else:
+            matrix = feature_matrix(X, *given)
         columns = [*self._names, EXPECTED_SCORE]
         if not len(matrix):
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
