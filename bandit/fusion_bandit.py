@@ -563,9 +563,7 @@ class FusionBandit:
             msg = "store: got None; open the bandit over one, or save snapshot() into a file"
             raise InvalidInputError(msg)
         weights = self.snapshot()
-        if weights.queries is not None:
-            store.put_queries(weights.queries.sums, weights.feature_uris)
-        store.put_snapshot(weights.snapshot_id, weights.to_json())
+        weights.publish(store)
         return weights
 
     def __reduce__(self) -> NoReturn:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from ..._shared.atomic_files import write_whole
 from ..._shared.digests import blake2b_hex, canonical_json, content_of_json, json_with_digest
 from ...errors import IntegrityError, UnreadableSourceError
@@ -15,6 +17,7 @@ from ..base.sums import QuerySums
 from ..base.timestamps import as_datetime
 from ..posterior.fusion_posterior import FusionPosterior
 from ..sessions.session_sums import PersonalSums
+from ..store.snapshot_history import LEARNER, WeightInterval
 from .request import segment_context
 from .traffic_split import TrafficSplit
 from .weight_server import SampledWeights, WeightServer
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from ..base.contexts import Context
     from ..base.sums import ArmSums
     from ..interactions.live_event import Query
+    from ..store.snapshot_history import SnapshotRecord
+    from ..store.store import Store
     from .query_table import QueryTable
     from .request import Requester, Segment
     from .served import Served
@@ -34,6 +39,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "rankloom-fusion-weights-1"
 _ID_DIGITS: Final = 16
+_DRAWS: Final = 100
+_ENDS: Final = (0.05, 0.95)
 _REMEDY: Final = "take another copy, or write it anew"
 
 
@@ -182,6 +189,34 @@ class FusionWeights:
         """Return the weights at the posterior mean for a requester of whom some sums are known."""
         weights = self.posterior.mean(context, personal.user, personal.session, personal.query)
         return self.server.named(weights)
+
+    def intervals(self) -> dict[str, WeightInterval]:
+        """Return each channel's weight at the posterior mean, and the interval of what is served.
+
+        Without a segment, a user and a session 90 % of the sampled weights lie within it: the
+        quantiles 0.05 and 0.95 of 100 draws, always the same ones.
+        """
+        noise = (self.server.noise(f"interval:{number}") for number in range(_DRAWS))
+        drawn = np.array([self.posterior.draw(each) for each in noise])
+        rows = self.posterior.mean(), *np.quantile(drawn, _ENDS, axis=0)
+        columns = np.array(rows).T.tolist()
+        return {
+            uri: WeightInterval(*values)
+            for uri, values in zip(self.feature_uris, columns, strict=True)
+        }
+
+    def publish(self, store: Store, *, author: str = LEARNER) -> SnapshotRecord:
+        """Put it and the sums of its queries into a store, and return what is noted of it.
+
+        Raises
+        ------
+        StoreError
+            If the store is away.
+        """
+        if self.queries is not None:
+            store.put_queries(self.queries.sums, self.feature_uris)
+        weights = self.intervals()
+        return store.put_snapshot(self.snapshot_id, self.to_json(), author=author, weights=weights)
 
     def to_json(self) -> str:
         """Return everything as JSON text with a digest."""

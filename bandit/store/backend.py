@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from .transaction import Transaction
-
-KEPT_SNAPSHOTS: Final = 20
-"""Snapshots of weights that stay; older ones go."""
 
 
 class Backend(ABC):
@@ -36,11 +33,15 @@ class Backend(ABC):
 
     @abstractmethod
     def clear(self, *, keep_resets: bool) -> None:
-        """Remove the state and its snapshots, or all but the resets and the newest snapshot."""
+        """Remove the state and its snapshots, or all but the resets and the snapshots."""
 
     @abstractmethod
-    def put_snapshot(self, snapshot_id: str, text: str) -> None:
-        """Keep a snapshot as the newest of `KEPT_SNAPSHOTS`."""
+    def put_snapshot(self, snapshot_id: str, text: str, note: str, dropped: Sequence[str]) -> None:
+        """Keep a snapshot as the newest, and what is noted of it; remove some others."""
+
+    @abstractmethod
+    def snapshot_notes(self) -> dict[str, str]:
+        """Return what is noted of every snapshot by its name, the newest first; "" is nothing."""
 
     @abstractmethod
     def served_queries(self) -> dict[int, bytes]:

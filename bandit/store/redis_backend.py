@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from ...errors import StoreError
 from . import redis_scripts as scripts
-from .backend import KEPT_SNAPSHOTS, Backend
+from .backend import Backend
 from .redis_transaction import RedisTransaction, SettingsCache
 from .serialization import OFFSETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .redis_address import RedisAddress
     from .transaction import Transaction
@@ -53,7 +53,7 @@ class RedisBackend(Backend):
         self._client.close()
 
     def clear(self, *, keep_resets: bool) -> None:
-        """Remove the state and its snapshots, or all but the resets and the newest snapshot."""
+        """Remove the state and its snapshots, or all but the resets and the snapshots."""
         with self._translated_errors():
             units = self._client.hscan_iter(self._prefix + b"units", count=1_000)
             users = {value[_USER : _USER + 8] for _, value in units}
@@ -63,11 +63,18 @@ class RedisBackend(Backend):
             keys += [self._prefix + b"user:" + user for user in users]
             self._client.register_script(scripts.CLEAR)([self._prefix, *keys], [int(keep_resets)])
 
-    def put_snapshot(self, snapshot_id: str, text: str) -> None:
-        """Keep a snapshot as the newest of `KEPT_SNAPSHOTS`."""
+    def put_snapshot(self, snapshot_id: str, text: str, note: str, dropped: Sequence[str]) -> None:
+        """Keep a snapshot as the newest, and what is noted of it; remove some others."""
         with self._translated_errors():
             put = self._client.register_script(scripts.PUT_SNAPSHOT)
-            put([self._prefix], [snapshot_id, text, KEPT_SNAPSHOTS])
+            put([self._prefix], [snapshot_id, text, note, *dropped])
+
+    def snapshot_notes(self) -> dict[str, str]:
+        """Return what is noted of every snapshot by its name, the newest first; "" is nothing."""
+        with self._translated_errors():
+            names = self._client.lrange(self._prefix + b"snapshot_ids", 0, -1)
+            notes = self._client.hgetall(self._prefix + b"snapshot_notes")
+        return {str(name, "utf-8"): str(notes.get(name, b""), "utf-8") for name in names}
 
     def served_queries(self) -> dict[int, bytes]:
         """Return the sums by query that were published last."""

@@ -181,34 +181,33 @@ return values
 )
 """ARGV: the cursor from which on. False where what came since is no longer listed."""
 
-_SNAPSHOTS: Final = """
-local texts, ids = KEYS[1] .. 'snapshots', KEYS[1] .. 'snapshot_ids'
-local function keep_snapshots(count)
-  for _, old in ipairs(redis.call('LRANGE', ids, count, -1)) do redis.call('HDEL', texts, old) end
-  if count == 0 then redis.call('DEL', ids) else redis.call('LTRIM', ids, 0, count - 1) end
-end
-"""
-
 CLEAR: Final = (
     _NAMES
-    + _SNAPSHOTS
     + """
 for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
-if ARGV[1] == '0' then redis.call('UNLINK', resets)
+if ARGV[1] == '0' then
+  redis.call('UNLINK', resets)
+  for _, part in ipairs({'s', '_ids', '_notes'}) do
+    redis.call('UNLINK', KEYS[1] .. 'snapshot' .. part)
+  end
 elseif redis.call('HLEN', resets) > 0 then redis.call('HSET', head, 'sizes', sizes()) end
-keep_snapshots(tonumber(ARGV[1]))
 return 'ok'
 """
 )
-"""KEYS: the prefix, the keys to remove. ARGV: 1 where the resets and one snapshot stay, else 0."""
+"""KEYS: the prefix, the keys to remove. ARGV: 1 where resets and snapshots stay, else 0."""
 
-PUT_SNAPSHOT: Final = (
-    _SNAPSHOTS
-    + """
+PUT_SNAPSHOT: Final = """
+local texts, ids = KEYS[1] .. 'snapshots', KEYS[1] .. 'snapshot_ids'
+local notes = KEYS[1] .. 'snapshot_notes'
+for i = 4, #ARGV do
+  redis.call('HDEL', texts, ARGV[i])
+  redis.call('HDEL', notes, ARGV[i])
+  redis.call('LREM', ids, 0, ARGV[i])
+end
 redis.call('HSET', texts, ARGV[1], ARGV[2])
+redis.call('HSET', notes, ARGV[1], ARGV[3])
 redis.call('LREM', ids, 0, ARGV[1])
 redis.call('LPUSH', ids, ARGV[1])
-keep_snapshots(tonumber(ARGV[3]))
 return 'ok'
 """
-)
+"""KEYS: the prefix. ARGV: name, text and note of a snapshot, and the names of those to remove."""

@@ -20,7 +20,7 @@ from ..._shared.sqlite import (
     sqlite_errors,
 )
 from ...errors import StoreError
-from .backend import KEPT_SNAPSHOTS, Backend
+from .backend import Backend
 from .sqlite_transaction import (
     SqliteTransaction,
     delete_empty_queries,
@@ -29,7 +29,7 @@ from .sqlite_transaction import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .transaction import Transaction
 
@@ -63,9 +63,11 @@ CREATE TABLE IF NOT EXISTS fusion_queries (
 );
 CREATE TABLE IF NOT EXISTS fusion_snapshots (
     number INTEGER PRIMARY KEY, state INTEGER NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
-    UNIQUE (state, id)
+    note TEXT, UNIQUE (state, id)
 );
 """
+_ADDED: Final = (("fusion_states", "mark"), ("fusion_snapshots", "note"))
+"""Columns that files of earlier versions lack."""
 
 
 class SqliteBackend(Backend):
@@ -100,11 +102,12 @@ class SqliteBackend(Backend):
             self._connection = None
 
     def clear(self, *, keep_resets: bool) -> None:
-        """Remove the state and its snapshots, or all but the resets and the newest snapshot."""
+        """Remove the state and its snapshots, or all but the resets and the snapshots."""
         with self._cursor(write=True) as (cursor, state):
             cursor.execute("DELETE FROM fusion_units WHERE state = ?", (state,))
-            _keep_snapshots(cursor, state, int(keep_resets))
-            if keep_resets:
+            if not keep_resets:
+                cursor.execute("DELETE FROM fusion_snapshots WHERE state = ?", (state,))
+            else:
                 cursor.execute("UPDATE fusion_users SET sums = NULL WHERE state = ?", (state,))
             cursor.execute(
                 "DELETE FROM fusion_users WHERE state = ? AND (wish IS NULL OR NOT ?)",
@@ -122,17 +125,26 @@ class SqliteBackend(Backend):
                 (state,),
             )
 
-    def put_snapshot(self, snapshot_id: str, text: str) -> None:
-        """Keep a snapshot as the newest of `KEPT_SNAPSHOTS`."""
+    def put_snapshot(self, snapshot_id: str, text: str, note: str, dropped: Sequence[str]) -> None:
+        """Keep a snapshot as the newest, and what is noted of it; remove some others."""
         with self._cursor(write=True) as (cursor, state):
-            cursor.execute(
-                "DELETE FROM fusion_snapshots WHERE state = ? AND id = ?", (state, snapshot_id)
+            cursor.executemany(
+                "DELETE FROM fusion_snapshots WHERE state = ? AND id = ?",
+                [(state, each) for each in (snapshot_id, *dropped)],
             )
             cursor.execute(
-                "INSERT INTO fusion_snapshots (state, id, text) VALUES (?, ?, ?)",
-                (state, snapshot_id, text),
+                "INSERT INTO fusion_snapshots (state, id, text, note) VALUES (?, ?, ?, ?)",
+                (state, snapshot_id, text, note),
             )
-            _keep_snapshots(cursor, state, KEPT_SNAPSHOTS)
+
+    def snapshot_notes(self) -> dict[str, str]:
+        """Return what is noted of every snapshot by its name, the newest first; "" is nothing."""
+        with self._cursor(write=False) as (cursor, state):
+            rows = cursor.execute(
+                "SELECT id, note FROM fusion_snapshots WHERE state = ? ORDER BY number DESC",
+                (state,),
+            )
+            return {name: note or "" for name, note in rows}
 
     def served_queries(self) -> dict[int, bytes]:
         """Return the sums by query that were published last."""
@@ -236,37 +248,29 @@ class SqliteBackend(Backend):
             raise StoreError(msg)
 
 
-def _keep_snapshots(cursor: sqlite3.Cursor, state: int, count: int) -> None:
-    """Forget all snapshots but the newest ones."""
-    cursor.execute(
-        "DELETE FROM fusion_snapshots WHERE state = ? AND number NOT IN (SELECT number "
-        "FROM fusion_snapshots WHERE state = ? ORDER BY number DESC LIMIT ?)",
-        (state, state, count),
-    )
-
-
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the tables."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.executescript(_SCHEMA)
-    _add_log_position(connection)
+    for table, column in _ADDED:
+        _add_column(connection, table, column)
 
 
-def _add_log_position(connection: sqlite3.Connection) -> None:
-    """Give a file of the first version the column that it lacks, once among all processes."""
-    if not _lacks_log_position(connection):
+def _add_column(connection: sqlite3.Connection, table: str, column: str) -> None:
+    """Give a file of an earlier version a column that it lacks, once among all processes."""
+    if not _lacks(connection, table, column):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _lacks_log_position(connection):
-            connection.execute("ALTER TABLE fusion_states ADD COLUMN mark TEXT")
+        if _lacks(connection, table, column):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
 
 
-def _lacks_log_position(connection: sqlite3.Connection) -> bool:
-    columns = connection.execute("PRAGMA table_info(fusion_states)").fetchall()
-    return "mark" not in {name for _, name, *_ in columns}
+def _lacks(connection: sqlite3.Connection, table: str, column: str) -> bool:
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    return column not in {name for _, name, *_ in columns}

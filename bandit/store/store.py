@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import time as clock
 from typing import TYPE_CHECKING, Concatenate, Final, NoReturn, ParamSpec, TypeVar
@@ -17,10 +18,10 @@ from . import operations
 from .personal import personal_sums, read_person
 from .replica import Replica
 from .serialization import arms_digest, sum_rows
+from .snapshot_history import LEARNER, SnapshotHistory, SnapshotRecord
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Self
 
     from ..evidence.decayed_sums import DecayedSums
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .log_position import LogPosition
     from .replica import ReadPosition, StoreChanges
+    from .snapshot_history import WeightInterval
     from .transaction import Transaction, Writes
 
 P = ParamSpec("P")
@@ -86,14 +88,40 @@ class Store:
         Parameters
         ----------
         keep_resets : bool
-            Keep users' resets and opt-outs and the newest snapshot, for the state to be learnt
-            again: services that read the store go on by that snapshot meanwhile.
+            Keep users' resets and opt-outs and the snapshots, for the state to be learnt again:
+            services that read the store go on by the newest snapshot meanwhile.
         """
         self.backend.clear(keep_resets=keep_resets)
 
-    def put_snapshot(self, snapshot_id: str, text: str) -> None:
-        """Keep a snapshot of weights, as the newest one; the newest 20 are kept."""
-        self.backend.put_snapshot(snapshot_id, text)
+    def put_snapshot(
+        self,
+        snapshot_id: str,
+        text: str,
+        *,
+        author: str = LEARNER,
+        weights: Mapping[str, WeightInterval] | None = None,
+    ) -> SnapshotRecord:
+        """Keep a snapshot as the newest one, and return what is noted of it.
+
+        The newest 20 are kept, and the last one of each of the newest 24 hours and 30 days in which
+        there was one.
+
+        Parameters
+        ----------
+        snapshot_id, text : str
+        author : str
+            Who made it.
+        weights : mapping of str to WeightInterval, optional
+            Of everybody, by channel, for `history`.
+        """
+        record = SnapshotRecord(snapshot_id, 0, dt.datetime.now(dt.UTC), author, weights or {})
+        record, dropped = self.history().put(record)
+        self.backend.put_snapshot(snapshot_id, text, record.note, dropped)
+        return record
+
+    def history(self) -> SnapshotHistory:
+        """Return what is noted of the snapshots that are kept, the newest first."""
+        return SnapshotHistory.of(self.backend.snapshot_notes())
 
     def put_queries(self, sums: DecayedSums, arms: Sequence[str]) -> int:
         """Keep sums by query for services that read them; return how many rows are different.

@@ -108,18 +108,20 @@ def test_clear_keeps_resets_where_asked_to(store):
     assert store.personal_sums("u").user.N.sum() > 0.0
 
 
-def test_a_state_that_is_learnt_again_keeps_its_newest_snapshot(store):
-    """Services that read the store go on by it meanwhile; clearing everything leaves none."""
+def test_a_state_that_is_learnt_again_keeps_its_snapshots(store):
+    """Services that read the store go on by the newest one; clearing everything leaves none."""
     store.apply(batch("a"))
     for name in ("old", "new"):
         store.put_snapshot(name, f"text of {name}")
     store.clear(keep_resets=True)
     assert store.get_snapshot() == "text of new"
-    assert store.get_snapshot("old") is None
+    assert store.get_snapshot("old") == "text of old"
     store.put_snapshot("newer", "text")
+    assert [each.snapshot_id for each in store.history().records] == ["newer", "new", "old"]
     assert [store.get_snapshot(name) for name in ("new", None)] == ["text of new", "text"]
     store.clear()
     assert [store.get_snapshot(name) for name in ("new", "newer", None)] == [None] * 3
+    assert store.history() == ([], 0)
     store.clear(keep_resets=True)
     assert store.get_snapshot() is None
 
