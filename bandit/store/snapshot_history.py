@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..base.timestamps import as_datetime, microseconds
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
 LEARNER: Final = "learner"
@@ -106,6 +106,7 @@ class SnapshotHistory(NamedTuple):
 def surplus(records: Sequence[SnapshotRecord]) -> list[str]:
     """Return the names of the snapshots that do not stay, given all, the newest first.
 
+    >>> import datetime as dt
     >>> moment = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
     >>> ages = [dt.timedelta(minutes=n) for n in range(100)]
     >>> surplus([SnapshotRecord(f"s{n}", n, moment - age) for n, age in enumerate(ages)])[:2]

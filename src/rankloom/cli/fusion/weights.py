@@ -18,11 +18,12 @@ from .state_options import (
     Retriever,
     State,
     open_state,
+    refuse_missing_file,
     warnings_as_notes,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 User = Annotated[
     str | None,
@@ -69,6 +70,13 @@ LearntWith = Annotated[
     str,
     option("--learnt-with", "M", "How the scores of the log were fused.", show_default=True),
 ]
+History = Annotated[
+    bool,
+    typer.Option(
+        "--history",
+        help="Print the snapshots that are kept instead: since when, by whom, with which weights.",
+    ),
+]
 
 FORMATS = ("text", "json", "elasticsearch", "opensearch", "qdrant")
 
@@ -86,6 +94,7 @@ def weights(
     method: Method = None,
     learnt_with: LearntWith = "min_max",
     single_shard: SingleShard = False,
+    history: History = False,
 ) -> None:
     """Print the fusion weights that were learnt, or a search that uses them.
 
@@ -94,6 +103,9 @@ def weights(
     **Example**: `rankloom weights --state sqlite:///fusion.db --format opensearch`
     """
     _check(format, single_shard=single_shard)
+    if history:
+        _show_history(state, retriever, namespace, format)
+        return
     bandit = open_state(state, retriever, namespace)
     requester: dict[str, Any] = {
         "user_id": user,
@@ -123,6 +135,37 @@ def weights(
         options |= {} if method is None else {"method": method}
         options |= {"single_shard": True} if single_shard else {}
         show_json(_exported(format, means, bodies, options))
+
+
+def _show_history(url: str, retriever: str, namespace: str, format_name: str) -> None:
+    from ...bandit.store.opening import open_store
+
+    if format_name not in {"text", "json"}:
+        msg = f"--history: only with --format text or json, got --format {format_name}"
+        raise InvalidInputError(msg)
+    refuse_missing_file(url)
+    with open_store(url, namespace=namespace, retriever_id=retriever) as store:
+        records, dropped = store.history()
+    shown = [
+        {
+            "snapshot_id": each.snapshot_id,
+            "time": None if each.time is None else each.time.isoformat(timespec="seconds"),
+            "author": each.author or None,
+            "weights": {uri: weight._asdict() for uri, weight in each.weights.items()},
+        }
+        for each in records
+    ]
+    if format_name == "json":
+        show_json({"snapshots": shown, "dropped": dropped})
+        return
+    show([line for each in shown for line in _lines_of(each)])
+    say(f"{len(shown)} snapshots of {retriever} in {namespace}; {dropped} are not kept any more")
+
+
+def _lines_of(snapshot: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{snapshot['snapshot_id']}  {snapshot['time'] or '?'}  {snapshot['author'] or '?'}"
+    for uri, weight in snapshot["weights"].items():
+        yield f"    {weight['mean']:.3f} ({weight['low']:.3f} to {weight['high']:.3f})  {uri}"
 
 
 def _check(format_name: str, *, single_shard: bool) -> None:

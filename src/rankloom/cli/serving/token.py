@@ -30,10 +30,16 @@ File = Annotated[
         "File to which its SHA-256 is added; created with mode 0600 if it does not exist.",
     ),
 ]
+Name = Annotated[
+    str | None,
+    option(
+        "--name", "N", "Who has it, for the history of changes.", show_default="part of its SHA-256"
+    ),
+]
 
 
 @app.command()
-def new(*, namespace: Namespace, role: Role, token_file: File) -> None:
+def new(*, namespace: Namespace, role: Role, token_file: File, name: Name = None) -> None:
     """Print a new token, once: only its SHA-256 is stored.
 
     A running service accepts it within a second; to revoke it, delete its line from the file.
@@ -42,7 +48,7 @@ def new(*, namespace: Namespace, role: Role, token_file: File) -> None:
     """
     from ...service.http.tokens import add_token
 
-    show([add_token(token_file, namespace, role)])
+    show([add_token(token_file, namespace, role, name)])
     say(f"{role} token for {namespace} -> {token_file}")
 
 

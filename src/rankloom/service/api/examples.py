@@ -44,6 +44,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "shadow_mode": False,
     "control_pct": 5.0,
     "explore_pct": 5.0,
+    "rolled_back_to": None,
 }
 _SERVED: Final[dict[str, Any]] = {
     "weights": {_TEXT: 0.7, _IMAGE: 0.3},

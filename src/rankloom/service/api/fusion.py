@@ -15,9 +15,10 @@ from .endpoint import Call, Endpoint
 from .fusion_weights import Asking, weights_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...bandit.base.sums import Sums
+    from ...bandit.store.snapshot_history import SnapshotRecord
     from ..learning.retriever import LearningRetriever, RetrieverStatistics
 
 MOST_CELLS: Final = 10_000
@@ -73,30 +74,75 @@ async def enable(call: Call) -> schemas.FusionSettings:
         segment_by=body.segment_by,
         posterior=body.posterior,
         max_queries=body.max_queries,
+        author=call.caller.name,
     )
     return _settings(found)
 
 
 async def disable(call: Call) -> schemas.FusionSettings:
     """Serve equal weights and stop learning; the evidence is stored for the next `enable`."""
-    found = await call.service.in_thread(call.service.retrievers.disable, *_key(call))
-    return _settings(_enabled(found))
+    return await _changed(call, call.service.retrievers.disable)
 
 
 async def set_rollout(call: Call) -> schemas.FusionSettings:
     """Choose who gets learned weights; what is not given stays as it is."""
     body: schemas.FusionRollout = call.body
-    registry = call.service.retrievers
     given = {n: value for n in body.__struct_fields__ if (value := getattr(body, n)) is not None}
-    found = await call.service.in_thread(registry.set_rollout, *_key(call), **given)
-    return _settings(_enabled(found))
+    return await _changed(call, call.service.retrievers.set_rollout, **given)
+
+
+async def read_history(call: Call) -> schemas.FusionHistory:
+    """Return the snapshots that are kept, with their weights, and who published them when."""
+    retriever = _enabled(call.service.retrievers.get(*_key(call)))
+    records, dropped = await call.service.in_thread(retriever.history)
+    return schemas.FusionHistory(
+        **call.path,
+        snapshots=[_snapshot(record) for record in records],
+        dropped=dropped,
+        rolled_back_to=retriever.settings.rolled_back_to,
+    )
+
+
+async def read_changes(call: Call) -> schemas.FusionChanges:
+    """Return who changed what and when: settings, roll-out, rollbacks, users who opted out.
+
+    Users are named by a hash: BLAKE2b, 8 bytes, big-endian, of the UTF-8 text.
+    """
+    registry = call.service.retrievers
+    _enabled(registry.get(*_key(call)))
+    found = await call.service.in_thread(registry.trail, *_key(call))
+    return schemas.FusionChanges(**call.path, **found._asdict())
+
+
+async def roll_back(call: Call) -> schemas.FusionSettings:
+    """Serve a snapshot that is kept, whatever is learnt, until `resume`; once more is the same.
+
+    It must weigh the channels and segments that the retriever has now. Users, sessions and queries
+    get what everybody in their segment gets meanwhile; learning goes on unseen, and the shares of
+    the roll-out stay. To enable it with other channels or segments ends the rollback, too.
+    """
+    registry = call.service.retrievers
+    _enabled(registry.get(*_key(call)))
+    found = await call.service.in_thread(
+        registry.roll_back, *_key(call), call.path["snapshot"], author=call.caller.name
+    )
+    if found is None:
+        raise Refusal(404, "NotFound", "no snapshot of this id is kept; GET history lists them")
+    return _settings(found)
+
+
+async def resume(call: Call) -> schemas.FusionSettings:
+    """Serve what is learnt again, after a rollback; else nothing changes."""
+    return await _changed(call, call.service.retrievers.resume)
 
 
 async def opt_out(call: Call) -> schemas.OptedUser:
     """Keep nothing of this user: the weights are those of all from now on."""
     registry = call.service.retrievers
     _enabled(registry.get(*_key(call)))
-    await call.service.in_thread(registry.opt_out, *_key(call), call.path["user_id"])
+    await call.service.in_thread(
+        registry.opt_out, *_key(call), call.path["user_id"], author=call.caller.name
+    )
     return schemas.OptedUser(**call.path, opted_out=True)
 
 
@@ -104,7 +150,9 @@ async def opt_in(call: Call) -> schemas.OptedUser:
     """Learn weights for this user again, from what comes from now on."""
     registry = call.service.retrievers
     _enabled(registry.get(*_key(call)))
-    await call.service.in_thread(registry.opt_in, *_key(call), call.path["user_id"])
+    await call.service.in_thread(
+        registry.opt_in, *_key(call), call.path["user_id"], author=call.caller.name
+    )
     return schemas.OptedUser(**call.path, opted_out=False)
 
 
@@ -121,7 +169,17 @@ def _delete_user(call: Call) -> tuple[int, int]:
     rows = call.service.log.within(*_key(call)).delete_user(user)
     registry = call.service.retrievers
     known = registry.get(*_key(call)) is not None
-    return rows, registry.delete_user(*_key(call), user) if known else 0
+    author = call.caller.name
+    return rows, registry.delete_user(*_key(call), user, author=author) if known else 0
+
+
+async def _changed(
+    call: Call, change: Callable[..., LearningRetriever | None], **given: Any
+) -> schemas.FusionSettings:
+    """Change a retriever in the name of the caller, and return its settings then."""
+    author = call.caller.name
+    found = await call.service.in_thread(change, *_key(call), author=author, **given)
+    return _settings(_enabled(found))
 
 
 def _key(call: Call) -> tuple[str, str]:
@@ -164,6 +222,15 @@ def _settings(retriever: LearningRetriever) -> schemas.FusionSettings:
         shadow_mode=settings.shadow_mode,
         control_pct=settings.control_pct,
         explore_pct=settings.explore_pct,
+        rolled_back_to=settings.rolled_back_to,
+    )
+
+
+def _snapshot(record: SnapshotRecord) -> schemas.Snapshot:
+    weights = {uri: schemas.SnapshotWeight(**w._asdict()) for uri, w in record.weights.items()}
+    author = record.author or None
+    return schemas.Snapshot(
+        snapshot_id=record.snapshot_id, time=record.time, author=author, weights=weights
     )
 
 
@@ -344,6 +411,31 @@ ENDPOINTS: Final = (
         schemas.FusionSettings,
         body=schemas.FusionRollout,
     ),
+    _route(
+        "GET",
+        "/history",
+        read_history,
+        "Snapshots that are kept",
+        Role.READ,
+        schemas.FusionHistory,
+    ),
+    _route(
+        "GET",
+        "/changes",
+        read_changes,
+        "Who changed what",
+        Role.READ,
+        schemas.FusionChanges,
+    ),
+    _route(
+        "POST",
+        "/rollback/{snapshot}",
+        roll_back,
+        "Serve an earlier snapshot",
+        Role.ADMIN,
+        schemas.FusionSettings,
+    ),
+    _route("POST", "/resume", resume, "Serve what is learnt", Role.ADMIN, schemas.FusionSettings),
     _route(
         "POST",
         "/opt-out/{user_id}",

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
     from ..learning.retriever import LearningRetriever
 
-_NEVER_ENABLED: Final = "learned fusion was never enabled for this retriever"
-_DISABLED: Final = "learned fusion is disabled"
-_NOTHING_LEARNT: Final = "no interaction says yet what was shown by one of the channels"
-_READING: Final = "the log is not learnt to its end yet"
-_HELD_OVER: Final = (
-    "the log is not learnt to its end yet: these are the weights of the snapshot before, carried "
-    "over to the channels of now"
-)
+REASONS: Final = {
+    "never_enabled": "learned fusion was never enabled for this retriever",
+    "disabled": "learned fusion is disabled",
+    "nothing_learnt": "no interaction says yet what was shown by one of the channels",
+    "reading": "the log is not learnt to its end yet",
+    "held_over": "the log is not learnt to its end yet: these are the weights of the snapshot "
+    "before, carried over to the channels of now",
+    "rolled_back": "rolled back to this snapshot until resume: what is learnt is not served",
+    "lost": "the store has lost the snapshot that was rolled back to",
+}
+"""Why other weights are served than those learnt from the whole log, as metrics name it."""
 
 
 class Asking(NamedTuple):
@@ -51,6 +54,8 @@ def weights_for(
     """
     enabled = retriever is not None and retriever.settings.enabled
     facts, reason = _weighed(retriever, asking)
+    if reason is not None and retriever is not None:
+        retriever.fallbacks[reason] += 1
     return schemas.FusionWeightsResponse(
         retriever_id=retriever_id,
         user_id=asking.user_id,
@@ -60,21 +65,21 @@ def weights_for(
         propensity=facts["propensity"],
         snapshot_id=facts["snapshot_id"],
         metadata={"fusion": facts},
-        fallback=reason,
+        fallback=None if reason is None else REASONS[reason],
     )
 
 
 def _weighed(
     retriever: LearningRetriever | None, asking: Asking
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Return what to log of the weights, and why they are not learnt from the whole log."""
+    """Return what to log of the weights, and which of `REASONS` holds, if any."""
     if retriever is None:
-        return _equal(()), _NEVER_ENABLED
+        return _equal(()), "never_enabled"
     arms = retriever.settings.feature_uris
     if not retriever.settings.enabled:
-        return _equal(arms), _DISABLED
+        return _equal(arms), "disabled"
     # Read first: previous weights are replaced by learnt ones, not the other way round.
-    nothing = _READING if retriever.is_reading else _NOTHING_LEARNT
+    nothing = "reading" if retriever.is_reading else "nothing_learnt"
     held_over = retriever.held_over
     if asking.is_served:
         facts = retriever.weights(**asking._asdict()).to_metadata()["fusion"]
@@ -84,10 +89,12 @@ def _weighed(
         facts = _facts(
             retriever.mean(segment=asking.segment, query=asking.query), policy, snapshot_id
         )
+    rolled_back_to = retriever.settings.rolled_back_to
     if facts["policy"] == "fallback":
-        return facts, nothing
-    is_held_over = held_over is not None and facts["snapshot_id"] == held_over
-    return facts, _HELD_OVER if is_held_over else None
+        return facts, "lost" if rolled_back_to else nothing
+    if held_over is None or facts["snapshot_id"] != held_over:
+        return facts, None
+    return facts, "rolled_back" if held_over == rolled_back_to else "held_over"
 
 
 def _equal(arms: tuple[str, ...]) -> dict[str, Any]:

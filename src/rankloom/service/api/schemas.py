@@ -13,6 +13,7 @@ from ...datasets.record.interaction import (
     MAX_TYPES,
     InteractionType,
 )
+from ..learning.changes import Change  # noqa: TC001 - msgspec reads annotations at run time
 
 MOST_CHANNELS: Final = 200
 """Most feature_uris of one retriever."""
@@ -236,6 +237,48 @@ class FusionSettings(Struct, kw_only=True):
     shadow_mode: bool
     control_pct: Percentage
     explore_pct: Percentage
+    rolled_back_to: Annotated[
+        str | None, Meta(description="The snapshot that is served whatever is learnt, if any")
+    ]
+
+
+class SnapshotWeight(Struct, kw_only=True):
+    """A channel's weight in a snapshot, for everybody."""
+
+    mean: Annotated[Weight, Meta(description="At the posterior mean")]
+    low: Annotated[Weight, Meta(description="90 % of what is sampled lies above, to `high`")]
+    high: Weight
+
+
+class Snapshot(Struct, kw_only=True):
+    """A snapshot that is kept, and can be rolled back to."""
+
+    snapshot_id: str
+    time: Annotated[dt.datetime | None, Meta(description="When it was first published")]
+    author: Annotated[
+        str | None, Meta(description="learner, or the name of the token that a change came with")
+    ]
+    weights: dict[str, SnapshotWeight]
+
+
+class FusionHistory(Struct, kw_only=True):
+    """The snapshots that are kept, the one that was published last first.
+
+    The newest 20 are, and the last one of each of the newest 24 hours and 30 days with any.
+    """
+
+    retriever_id: str
+    snapshots: list[Snapshot]
+    dropped: Annotated[int, Meta(ge=0, description="Snapshots that are not kept any more")]
+    rolled_back_to: Annotated[str | None, Meta(description="Served whatever is learnt, if any")]
+
+
+class FusionChanges(Struct, kw_only=True):
+    """Who changed what, the newest change first; the newest 500 of each action are kept."""
+
+    retriever_id: str
+    changes: list[Change]
+    dropped: Annotated[int, Meta(ge=0, description="Changes that are not kept any more")]
 
 
 class FusionWeightsResponse(Struct, kw_only=True):
@@ -263,7 +306,8 @@ class FusionWeightsResponse(Struct, kw_only=True):
         Meta(
             description="Why these are not learnt from the whole log, else null. Equal weights: "
             "nothing is learnt yet, or it is disabled. Previous weights of `snapshot_id`: the log "
-            "is not learnt to its end yet, after a start or a change of channels or segments"
+            "is not learnt to its end yet, after a start or a change of channels or segments; or "
+            "it was rolled back to"
         ),
     ]
 

@@ -27,7 +27,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: the namespace and role of the token."""
+    """Who calls: the namespace and role of the token, and the name of who has it.
+
+    A token without a name is called by the first 8 digits of its SHA-256, as its line begins.
+    """
 
     namespace: str
     role: Role
+    name: str = ""

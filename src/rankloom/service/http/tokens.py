@@ -22,6 +22,7 @@ PREFIX: Final = "rl_"
 RELOAD_SECONDS: Final = 1.0
 MAX_FILE_BYTES: Final = 10_000_000
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 logger = logging.getLogger("rankloom.service")
@@ -33,8 +34,8 @@ class Tokens:
     Parameters
     ----------
     path : path
-        Lines of ``sha256-hex namespace role``; empty lines and lines that begin with # are
-        allowed.
+        Lines of ``sha256-hex namespace role``, and ``name=NAME`` behind it where the token has a
+        name; empty lines and lines that begin with # are allowed.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest().encode()
 
 
-def add_token(path: str | Path, namespace: str, role: Role | str) -> str:
+def add_token(path: str | Path, namespace: str, role: Role | str, name: str | None = None) -> str:
     """Add a new token to a file and return it; nothing can show it again.
 
     Parameters
@@ -88,11 +89,14 @@ def add_token(path: str | Path, namespace: str, role: Role | str) -> str:
     namespace : str
         1 to 128 letters, digits, ``.``, ``_``, ``:`` or ``-``.
     role : {"ingest", "read", "admin", "metrics"}
+    name : str, optional
+        Of who has it, for the history of changes: 1 to 64 letters, digits, ``.``, ``_``, ``@`` or
+        ``-``.
 
     Raises
     ------
     InvalidInputError
-        If namespace or role is wrong.
+        If namespace, role or name is wrong.
     StoreError
         If the file cannot be written; it is as it was then.
 
@@ -100,9 +104,9 @@ def add_token(path: str | Path, namespace: str, role: Role | str) -> str:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "tokens"
-    >>> token = add_token(path, "shop", "ingest")
+    >>> token = add_token(path, "shop", "ingest", "tracker")
     >>> Tokens(path).caller(token)
-    Caller(namespace='shop', role=<Role.INGEST: 'ingest'>)
+    Caller(namespace='shop', role=<Role.INGEST: 'ingest'>, name='tracker')
     """
     if not _NAMESPACE.fullmatch(namespace):
         msg = (
@@ -112,8 +116,12 @@ def add_token(path: str | Path, namespace: str, role: Role | str) -> str:
     if role not in set(Role):
         msg = f"role: expected one of {', '.join(Role)}, got {role!r}"
         raise InvalidInputError(msg)
+    if name is not None and not _NAME.fullmatch(name):
+        msg = f"name: expected 1 to 64 letters, digits, '.', '_', '@' or '-', got {name!r}"
+        raise InvalidInputError(msg)
     token = PREFIX + secrets.token_urlsafe(32)
-    line = b"%b %b %b\n" % (digest_of(token), namespace.encode(), Role(role).encode())
+    fields = digest_of(token).decode(), namespace, Role(role), *([f"name={name}"] if name else [])
+    line = f"{' '.join(fields)}\n".encode()
     try:
         _append(Path(path), line)
     except OSError as error:
@@ -185,12 +193,19 @@ def _read(path: Path) -> dict[bytes, Caller]:
 
 
 def _entry(content: str, number: int, path: Path) -> tuple[bytes, Caller]:
-    parts = content.split()
-    good = len(parts) == 3 and _DIGEST.fullmatch(parts[0]) and _NAMESPACE.fullmatch(parts[1])
-    if not good or parts[2] not in set(Role):
+    digest, namespace, role, given, *more = [*content.split(), "", "", ""]
+    name = given.removeprefix("name=") or digest[:8]
+    known = role in set(Role) and given in {"", f"name={name}"} and not any(more)
+    if not (
+        known
+        and _DIGEST.fullmatch(digest)
+        and _NAMESPACE.fullmatch(namespace)
+        and _NAME.fullmatch(name)
+    ):
         msg = (
             f"token file {str(path)!r}, line {number}: expected 'sha256-hex namespace role' with "
-            f"one of the roles {', '.join(Role)}; `rankloom token new` writes such lines"
+            f"one of the roles {', '.join(Role)}, and name=NAME behind it or nothing; `rankloom "
+            "token new` writes such lines"
         )
         raise InvalidInputError(msg)
-    return parts[0].encode(), Caller(parts[1], Role(parts[2]))
+    return digest.encode(), Caller(namespace, Role(role), name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...bandit.base.contexts import GLOBAL
+from ...bandit.serving.fusion_weights import FusionWeights
 from ...bandit.serving.request import segment_context
 from ...bandit.serving.traffic_split import equal_weights
 from ...bandit.serving.weight_server import WeightServer
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from ...bandit.base.contexts import Context
     from ...bandit.interactions.live_event import Query
-    from ...bandit.serving.fusion_weights import FusionWeights
     from ...bandit.serving.request import Segment
     from ...bandit.serving.served import Served
     from ...bandit.serving.traffic_split import TrafficSplit
@@ -35,6 +35,11 @@ class PreviousWeights:
     segment_by : tuple of str
         Where these are not the snapshot's, every segment is served what everybody is.
     split : TrafficSplit
+
+    Attributes
+    ----------
+    shared : FusionWeights
+        The snapshot with these shares, for services that watch the store.
 
     Examples
     --------
@@ -67,7 +72,12 @@ class PreviousWeights:
 
     def set_split(self, split: TrafficSplit) -> None:
         """Serve by other shares from the next request on."""
-        self._server = WeightServer(self._arms, split, salt=self.snapshot.server.salt)
+        held = self.snapshot
+        self._server = WeightServer(self._arms, split, salt=held.server.salt)
+        server = held.server.with_split(split)
+        self.shared = FusionWeights(
+            held.posterior, server, segment_by=held.segment_by, time=held.time, queries=held.queries
+        )
 
     def sample(
         self,

@@ -6,8 +6,11 @@ import math
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ...bandit.store.snapshot_history import LEARNER
+
 if TYPE_CHECKING:
     from ...bandit.serving.fusion_weights import FusionWeights
+    from ...bandit.store.snapshot_history import SnapshotRecord
     from ...bandit.store.store import Store
 
 RETRIED_AFTER: Final = 60.0
@@ -22,6 +25,13 @@ class Publisher:
     every : float
         Seconds between two, at least; with 0 only the first is written unless one is requested,
         and the first after `forget`.
+
+    Attributes
+    ----------
+    record : SnapshotRecord or None
+        What is noted of the last one that was put; None before there is one.
+    author : str
+        Who has made the next one to be put; whatever comes then is the learner's again.
 
     Examples
     --------
@@ -47,6 +57,8 @@ class Publisher:
         self._every = every or math.inf
         self._due = -math.inf
         self._newest: str | None = None
+        self.record: SnapshotRecord | None = None
+        self.author = LEARNER
 
     def put(
         self, store: Store, weights: FusionWeights, generation: int, *, at_once: bool = False
@@ -80,9 +92,8 @@ class Publisher:
         position = store.log_position()
         if position is None or position.generation != generation:
             return False
-        if weights.queries is not None:
-            store.put_queries(weights.queries.sums, weights.feature_uris)
-        store.put_snapshot(weights.snapshot_id, weights.to_json())
+        self.record = weights.publish(store, author=self.author)
+        self.author = LEARNER
         self._newest, self._due = weights.snapshot_id, now + self._every
         return True
 

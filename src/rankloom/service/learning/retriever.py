@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..._shared.ids import stable_id
+from ...bandit.serving.fusion_weights import FusionWeights
 from ...bandit.serving.served import Served
 from ...bandit.serving.traffic_split import equal_weights
-from ...errors import NoExposuresError, StateMismatchError
+from ...bandit.units.user_resets import NEVER
+from ...errors import NoExposuresError, StateMismatchError, StoreError
 from ..settings import OPEN_DAYS, PUBLISH_EVERY
 from .previous_weights import PreviousWeights
 from .publisher import Publisher
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...bandit.base.sums import Sums
+    from ...bandit.fusion_bandit import FusionBandit
     from ...bandit.interactions.live_event import Query
     from ...bandit.log_follower.follower import LogFollower
-    from ...bandit.serving.fusion_weights import FusionWeights
     from ...bandit.serving.request import Segment
+    from ...bandit.store.snapshot_history import SnapshotHistory, SnapshotRecord
     from ...bandit.store.store import Store
     from ...datasets.log.interaction_log import InteractionLog
     from ...datasets.record.interaction import Interaction
@@ -89,6 +93,13 @@ class LearningRetriever:
         `PreviousWeights`. What is learnt by then would be that of the oldest rows only.
     open_days, publish_every : float
         As of `ServiceSettings`.
+
+    Attributes
+    ----------
+    fallbacks : Counter of str
+        Reason -> answers with other weights than what was learnt from the whole log.
+    publish_failures : int
+        Snapshots that could not be put into the store.
     """
 
     def __init__(
@@ -113,6 +124,8 @@ class LearningRetriever:
         self._answering: ServingBandit | PreviousWeights | None = None
         self._pace = RenewalPace(RENEWED_EVERY, RENEWAL_SHARE)
         self._is_changed = self._is_closed = False
+        self.fallbacks: Counter[str] = Counter()
+        self.publish_failures = 0
         self._late = monotonic()
         self._hold_over(last)
 
@@ -148,10 +161,36 @@ class LearningRetriever:
         except NoExposuresError:
             return None
 
-    def adopt(self, settings: RetrieverSettings) -> None:
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether the snapshot is served that was rolled back to, whatever is learnt."""
+        return self._settings.rolled_back_to is not None and (
+            self.held_over == self._settings.rolled_back_to
+        )
+
+    @property
+    def published(self) -> SnapshotRecord | None:
+        """What is noted of the snapshot that this process put last; None before there is one."""
+        return self._publisher.record
+
+    def history(self) -> SnapshotHistory:
+        """Return what is noted of the snapshots that the store keeps; raises as `publish`."""
+        return self._reached().history()
+
+    def snapshot(self, snapshot_id: str) -> FusionWeights | None:
+        """Return a snapshot that the store keeps, None where there is none; raises as `publish`."""
+        text = self._reached().get_snapshot(snapshot_id)
+        return None if text is None else FusionWeights.from_json(text)
+
+    def roll_back(self, weights: FusionWeights) -> None:
+        """Serve a snapshot instead of what is learnt, which the settings say by now, too."""
+        with self._lock:
+            self._hold_over(weights)
+
+    def adopt(self, settings: RetrieverSettings, author: str) -> None:
         """Serve by settings that learn the same as before."""
         split = settings.split(self.key)
-        self._settings = settings
+        self._settings, self._publisher.author = settings, author
         for each in {self._bandit, self._answering}:
             if each is not None:
                 each.set_split(split)
@@ -258,8 +297,9 @@ class LearningRetriever:
     def publish(self, *, at_once: bool = False) -> bool:
         """Put the posterior that is served into the store, for services that watch it.
 
-        One that is held over is not put: it came from there, or is of before the store lost what
-        it held. Then the store has none until the log is learnt to its end again.
+        So is one that was rolled back to. One that is held over is not put: it came from there, or
+        is of before the store lost what it held. Then the store has none until the log is learnt to
+        its end again.
 
         Parameters
         ----------
@@ -278,7 +318,9 @@ class LearningRetriever:
         """
         with self._lock:
             store, weights = self._store, self.last_snapshot
-            if store is None or weights is None or self._answering is not self._bandit:
+            if isinstance(self._answering, PreviousWeights):
+                weights = self._answering.shared if self.is_rolled_back else None
+            if store is None or weights is None:
                 return False
             return self._publisher.put(store, weights, self._settings.generation, at_once=at_once)
 
@@ -305,17 +347,23 @@ class LearningRetriever:
                     self._follower.refresh()
                 self._renew()
 
-    def opt_out(self, user_id: str) -> None:
-        """Keep no sums for a user."""
+    def opt_out(self, user_id: str) -> bool:
+        """Keep no sums for a user; return whether there were none before."""
         with self._lock:
-            self._opened().bandit.opt_out(user_id)
+            bandit = self._opened().bandit
+            was_out = _is_out(bandit, user_id)
+            bandit.opt_out(user_id)
             self._changed()
+            return was_out
 
-    def opt_in(self, user_id: str) -> None:
-        """Keep sums for a user again, from now on."""
+    def opt_in(self, user_id: str) -> bool:
+        """Keep sums for a user again, from now on; return whether there were none before."""
         with self._lock:
-            self._opened().bandit.opt_in(user_id)
+            bandit = self._opened().bandit
+            was_out = _is_out(bandit, user_id)
+            bandit.opt_in(user_id)
             self._changed()
+            return was_out
 
     def delete_user(self, user_id: str) -> int:
         """Forget what was learnt of a user; return the number of open units that named the user."""
@@ -375,6 +423,17 @@ class LearningRetriever:
             self._store.close()
         self._store = self._bandit = self._follower = None
 
+    def _reached(self) -> Store:
+        """Return the store, opened if need be."""
+        store = self._store
+        if store is None:
+            with self._lock:
+                store = self._opened().bandit.learner.store
+        if store is None:
+            msg = "the store is closed"
+            raise StoreError(msg)
+        return store
+
     def _opened(self) -> LogFollower:
         """Return the follower; opens the state first."""
         if self._follower is None:
@@ -406,6 +465,9 @@ class LearningRetriever:
             if self._answering is bandit:
                 self._hold_over(self.last_snapshot)
             return
+        if self._settings.rolled_back_to is not None:
+            self._serve_rolled_back(self._settings.rolled_back_to)
+            return
         is_stale = bandit.is_stale or self._is_changed
         if self._answering is bandit and not (is_stale and self._pace.is_due(monotonic())):
             return
@@ -413,6 +475,12 @@ class LearningRetriever:
         bandit.renew()
         self._pace.note(started, monotonic())
         self._answering = bandit
+
+    def _serve_rolled_back(self, snapshot_id: str) -> None:
+        """Serve a snapshot that another process, or an earlier one, rolled back to."""
+        if self.held_over != snapshot_id:
+            # Where the store has lost it, what was served last is the best that there is.
+            self._hold_over(self.snapshot(snapshot_id) or self.last_snapshot)
 
     def _hold_over(self, last: FusionWeights | None) -> None:
         settings = self._settings
@@ -426,3 +494,7 @@ class LearningRetriever:
 
     def _equal(self) -> Served:
         return Served(equal_weights(self._settings.feature_uris), policy="fallback")
+
+
+def _is_out(bandit: FusionBandit, user_id: str) -> bool:
+    return bandit.evidence.state.resets.since(stable_id(user_id)) == NEVER

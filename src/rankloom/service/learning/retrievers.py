@@ -13,8 +13,10 @@ import msgspec
 
 from ...bandit.base.channels import checked_arms
 from ...bandit.evidence.evidence import checked_max_queries
+from ...bandit.store.snapshot_history import LEARNER
 from ...errors import InvalidInputError, RankloomError
 from ..settings import OPEN_DAYS, PUBLISH_EVERY
+from . import changes
 from .retriever import LearningRetriever
 from .settings_table import Key, RetrieverSettings, SettingsTable
 
@@ -119,6 +121,11 @@ class Retrievers:
         """Return a retriever that was enabled once, None for others; looks into memory only."""
         return self._retrievers.get(Key(namespace, retriever_id))
 
+    def of(self, namespace: str) -> list[LearningRetriever]:
+        """Return the retrievers of a namespace that were enabled once, by their names."""
+        found = [each for key, each in list(self._retrievers.items()) if key[0] == namespace]
+        return sorted(found, key=lambda each: each.key.retriever_id)
+
     def is_known(self, namespace: str, retriever_id: str) -> bool:
         """Return whether a retriever was enabled once or the log was given rows of it."""
         if self.get(namespace, retriever_id) is not None:
@@ -148,11 +155,12 @@ class Retrievers:
         segment_by: Sequence[str] = (),
         posterior: Literal["auto", "beta", "linear"] = "auto",
         max_queries: int = 0,
+        author: str = LEARNER,
     ) -> LearningRetriever:
         """Learn weights of these channels, from all rows of the log; nothing changes if it does so.
 
         Until other channels or segments than before are learnt, the last weights are held over:
-        see `PreviousWeights`.
+        see `PreviousWeights`. To learn something else ends a rollback.
 
         Raises
         ------
@@ -176,7 +184,9 @@ class Retrievers:
             settings = msgspec.structs.replace(before, **given)
             if settings.needs_relearning_after(before):
                 generation = before.generation + 1
-                settings = msgspec.structs.replace(settings, generation=generation)
+                settings = msgspec.structs.replace(
+                    settings, generation=generation, rolled_back_to=None
+                )
             return settings
 
         key = Key(namespace, retriever_id)
@@ -185,11 +195,68 @@ class Retrievers:
             if known is not None and not known.settings.learns_as(changed(known.settings)):
                 # What is served until the other is learnt has to outlive this process.
                 self._publish(known, at_once=True)
-            return self._adopt(key, self._table.change(key, changed))
+            settings = self._table.change(key, changed, author, "enable")
+            return self._adopt(key, settings, author)
 
-    def disable(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
+    def disable(
+        self, namespace: str, retriever_id: str, *, author: str = LEARNER
+    ) -> LearningRetriever | None:
         """Serve equal weights and learn nothing until the next `enable`; None if never enabled."""
-        return self._with(Key(namespace, retriever_id), enabled=False)
+        return self._with(Key(namespace, retriever_id), author, "disable", enabled=False)
+
+    def roll_back(
+        self, namespace: str, retriever_id: str, snapshot_id: str, *, author: str = LEARNER
+    ) -> LearningRetriever | None:
+        """Serve a snapshot that is kept, whatever is learnt, until `resume`.
+
+        Users, sessions and queries get what everybody in their segment gets meanwhile; the shares
+        of the roll-out stay. None if there is no such snapshot.
+
+        Raises
+        ------
+        InvalidInputError
+            If it has other channels or segments than are learnt now.
+        StoreError
+            If the store is away.
+        """
+        found = self._found(namespace, retriever_id)
+        weights = found.snapshot(snapshot_id)
+        if weights is None:
+            return None
+
+        def changed(before: RetrieverSettings | None) -> RetrieverSettings | None:
+            if before is None or not before.weighs_as(weights):
+                msg = (
+                    "snapshot: it weighs other channels, or other segments, than the retriever "
+                    "has now; enable it with those of the snapshot first"
+                )
+                raise InvalidInputError(msg)
+            return msgspec.structs.replace(before, rolled_back_to=snapshot_id)
+
+        with self._lock:
+            settings = self._table.change(found.key, changed, author, "rollback")
+            if settings is not None:
+                found = self._adopt(found.key, settings, author)
+                found.roll_back(weights)
+                self._publish(found, at_once=True)
+        self._wake.set()
+        return found
+
+    def resume(
+        self, namespace: str, retriever_id: str, *, author: str = LEARNER
+    ) -> LearningRetriever | None:
+        """Serve what is learnt again, after a rollback; None if never enabled."""
+        return self._with(Key(namespace, retriever_id), author, "resume", rolled_back_to=None)
+
+    def trail(self, namespace: str, retriever_id: str) -> changes.Trail:
+        """Return who changed what about a retriever.
+
+        Raises
+        ------
+        StoreError
+            If the log's file cannot be read.
+        """
+        return self._table.trail(Key(namespace, retriever_id))
 
     def set_rollout(
         self,
@@ -200,6 +267,7 @@ class Retrievers:
         shadow_mode: bool | None = None,
         control_pct: float | None = None,
         explore_pct: float | None = None,
+        author: str = LEARNER,
     ) -> LearningRetriever | None:
         """Choose who gets learned weights; what is None stays. None if never enabled.
 
@@ -215,19 +283,27 @@ class Retrievers:
             "explore_pct": explore_pct,
         }
         changed = {name: value for name, value in given.items() if value is not None}
-        return self._with(Key(namespace, retriever_id), **changed)
+        return self._with(Key(namespace, retriever_id), author, "rollout", **changed)
 
-    def opt_out(self, namespace: str, retriever_id: str, user_id: str) -> None:
+    def opt_out(
+        self, namespace: str, retriever_id: str, user_id: str, *, author: str = LEARNER
+    ) -> None:
         """Keep no sums for a user until `opt_in`; the weights are those of all users then."""
-        self._found(namespace, retriever_id).opt_out(user_id)
-        self._wake.set()
+        found = self._found(namespace, retriever_id)
+        was_out = found.opt_out(user_id)
+        self._note_user(found.key, user_id, author, "opt-out", was_out=was_out)
 
-    def opt_in(self, namespace: str, retriever_id: str, user_id: str) -> None:
+    def opt_in(
+        self, namespace: str, retriever_id: str, user_id: str, *, author: str = LEARNER
+    ) -> None:
         """Keep sums for a user again, from now on."""
-        self._found(namespace, retriever_id).opt_in(user_id)
-        self._wake.set()
+        found = self._found(namespace, retriever_id)
+        was_out = found.opt_in(user_id)
+        self._note_user(found.key, user_id, author, "opt-in", was_out=was_out)
 
-    def delete_user(self, namespace: str, retriever_id: str, user_id: str) -> int:
+    def delete_user(
+        self, namespace: str, retriever_id: str, user_id: str, *, author: str = LEARNER
+    ) -> int:
         """Forget what was learnt of a user; delete the rows from the log first.
 
         Returns
@@ -235,9 +311,28 @@ class Retrievers:
         int
             Open units that named the user.
         """
-        found = self._found(namespace, retriever_id).delete_user(user_id)
+        found = self._found(namespace, retriever_id)
+        named = found.delete_user(user_id)
+        self._note_user(found.key, user_id, author, "delete-user")
+        return named
+
+    def _note_user(
+        self,
+        key: Key,
+        user_id: str,
+        author: str,
+        action: changes.Action,
+        *,
+        was_out: bool | None = None,
+    ) -> None:
+        """Note what was decided for a user, by a hash, unless it was so before."""
         self._wake.set()
-        return found
+        is_out, user = action == "opt-out", changes.hashed(user_id)
+        if was_out is None:
+            self._table.note(key, author, action, {}, {"user": user})
+        elif was_out is not is_out:
+            before, after = ({"user": user, "opted_out": out} for out in (was_out, is_out))
+            self._table.note(key, author, action, before, after)
 
     def _found(self, namespace: str, retriever_id: str) -> LearningRetriever:
         found = self.get(namespace, retriever_id)
@@ -246,7 +341,9 @@ class Retrievers:
             raise InvalidInputError(msg)
         return found
 
-    def _with(self, key: Key, **given: Any) -> LearningRetriever | None:
+    def _with(
+        self, key: Key, author: str, action: changes.Action, **given: Any
+    ) -> LearningRetriever | None:
         def changed(before: RetrieverSettings | None) -> RetrieverSettings | None:
             if before is None:
                 return None
@@ -255,16 +352,18 @@ class Retrievers:
             return settings
 
         with self._lock:
-            settings = self._table.change(key, changed)
-            return None if settings is None else self._adopt(key, settings)
+            settings = self._table.change(key, changed, author, action)
+            return None if settings is None else self._adopt(key, settings, author)
 
-    def _adopt(self, key: Key, settings: RetrieverSettings) -> LearningRetriever:
+    def _adopt(
+        self, key: Key, settings: RetrieverSettings, author: str = LEARNER
+    ) -> LearningRetriever:
         """Serve and learn by settings from now on."""
         with self._lock:
             known = self._retrievers.get(key)
             if known is not None and known.settings.learns_as(settings):
                 if known.settings != settings:
-                    known.adopt(settings)
+                    known.adopt(settings, author)
             else:
                 last = self._published(key) if known is None else known.last_snapshot
                 if known is not None:
@@ -359,6 +458,7 @@ class Retrievers:
         try:
             retriever.publish(at_once=at_once)
         except Exception as error:  # noqa: BLE001 - learning and stopping go on all the same
+            retriever.publish_failures += 1
             logger.warning("weights cannot be published, next try later: %s", _message_of(error))
             return False
         return True

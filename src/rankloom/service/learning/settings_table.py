@@ -9,11 +9,14 @@ import msgspec
 from ...bandit.posterior.estimation import Kind  # noqa: TC001 - msgspec reads annotations at run time
 from ...bandit.serving.traffic_split import TrafficSplit
 from ...errors import IntegrityError, InvalidInputError
+from . import changes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
+    from typing import Any
 
+    from ...bandit.serving.fusion_weights import FusionWeights
     from ...datasets.log.interaction_log import InteractionLog
 
 MOST_RETRIEVERS: Final = 1_000
@@ -52,6 +55,8 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
     rollout_pct, control_pct, explore_pct, shadow_mode
         As of `FusionBandit`.
     enabled : bool
+    rolled_back_to : str or None
+        Name of the snapshot that is served whatever is learnt; None serves what is learnt.
     generation : int
         Grows when the state has to be learnt from the first row of the log again; a state of
         another generation is cleared before anything is learnt into it.
@@ -67,6 +72,7 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
     explore_pct: float = 0.0
     shadow_mode: bool = False
     enabled: bool = True
+    rolled_back_to: str | None = None
     generation: int = 0
 
     def split(self, key: Key) -> TrafficSplit:
@@ -85,6 +91,11 @@ class RetrieverSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether a bandit with these settings can go on with those."""
         ours, theirs = ((*_bandit(s), s.generation) for s in (self, other))
         return ours == theirs
+
+    def weighs_as(self, weights: FusionWeights) -> bool:
+        """Return whether a snapshot is of the same channels and segments."""
+        same = set(weights.feature_uris) == set(self.feature_uris)
+        return same and weights.segment_by == self.segment_by
 
     def needs_relearning_after(self, before: RetrieverSettings) -> bool:
         """Return whether what was learnt before means something else under these settings.
@@ -139,10 +150,17 @@ class SettingsTable:
             rows = cursor.execute("SELECT * FROM fusion_retrievers").fetchall()
         return {Key(namespace, name): self._decoded(text) for namespace, name, text in rows}
 
-    def change(self, key: Key, changed: Callable[[RetrieverSettings | None], Changed]) -> Changed:
+    def change(
+        self,
+        key: Key,
+        changed: Callable[[RetrieverSettings | None], Changed],
+        author: str,
+        action: changes.Action,
+    ) -> Changed:
         """Keep what becomes of a retriever's settings, in one transaction; None changes nothing.
 
-        They are on disk when this returns. No other process changes them in between.
+        They are on disk when this returns, and so is who changed what. No other process changes
+        them in between.
 
         Raises
         ------
@@ -157,11 +175,13 @@ class SettingsTable:
                 "SELECT settings FROM fusion_retrievers WHERE namespace = ? AND retriever_id = ?",
                 key,
             ).fetchone()
-            settings = changed(None if found is None else self._decoded(found[0]))
-            if settings is None:
+            before = None if found is None else self._decoded(found[0])
+            settings = changed(before)
+            if settings is None or settings == before:
                 return settings
             if found is None:
                 _check_limit(cursor, key.namespace)
+            changes.note(cursor, key, author, action, *_difference(before, settings))
             cursor.execute(
                 "INSERT INTO fusion_retrievers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "settings = excluded.settings",
@@ -171,6 +191,22 @@ class SettingsTable:
 
         return self._file.writer.run(step)
 
+    def note(
+        self,
+        key: Key,
+        author: str,
+        action: changes.Action,
+        before: dict[str, Any],
+        after: dict[str, Any],
+    ) -> None:
+        """Note a change that is kept elsewhere; raises as `change`."""
+        self._file.writer.run(lambda c: changes.note(c, key, author, action, before, after))
+
+    def trail(self, key: Key) -> changes.Trail:
+        """Return who changed what about a retriever; raises as `read`."""
+        with self._file.reading() as cursor:
+            return changes.read(cursor, key)
+
     def _decoded(self, text: str) -> RetrieverSettings:
         try:
             return msgspec.json.decode(text, type=RetrieverSettings)
@@ -179,8 +215,19 @@ class SettingsTable:
             raise IntegrityError(msg) from error
 
 
+def _difference(
+    before: RetrieverSettings | None, after: RetrieverSettings
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what is not the same in both, by name."""
+    new = msgspec.to_builtins(after)
+    old = {} if before is None else msgspec.to_builtins(before)
+    differ = [name for name in new if before is None or new[name] != old[name]]
+    return {name: old[name] for name in differ if old}, {name: new[name] for name in differ}
+
+
 def _make_table(cursor: sqlite3.Cursor) -> None:
     cursor.execute(_TABLE)
+    cursor.execute(changes.TABLE)
 
 
 def _check_limit(cursor: sqlite3.Cursor, namespace: str) -> None:
