@@ -285,7 +285,7 @@ def test_a_kill_while_settings_change_leaves_no_mixture(log, state, killed):
         retrievers.opt_out("default", "r", "u1")
         settings = retriever.settings
     changed = type(settings)(feature_uris=ARMS, segment_by=("country",), generation=1)
-    SettingsTable(log).change(Key("default", "r"), lambda _: changed)
+    SettingsTable(log).change(Key("default", "r"), lambda _: changed, "ann", "enable")
     if killed == "after the clearing":
         with open_store(state, retriever_id="r") as store:
             store.clear(keep_resets=True)
@@ -488,10 +488,12 @@ def test_settings_that_are_changed_at_once_are_changed_one_after_the_other(log):
     def next_generation(before):
         return structs.replace(before, generation=before.generation + 1)
 
-    SettingsTable(log).change(key, lambda _: RetrieverSettings(feature_uris=ARMS))
+    SettingsTable(log).change(key, lambda _: RetrieverSettings(feature_uris=ARMS), "ann", "enable")
     with InteractionLog(log.url) as other, ThreadPoolExecutor(4) as pool:
         tables = [SettingsTable(log), SettingsTable(other)]
-        made = pool.map(lambda n: tables[n % 2].change(key, next_generation), range(60))
+        made = pool.map(
+            lambda n: tables[n % 2].change(key, next_generation, "ann", "enable"), range(60)
+        )
         assert sorted(each.generation for each in made) == list(range(1, 61))
 
 
