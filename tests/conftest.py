@@ -8,8 +8,12 @@ judged by what it changed. Profile ``explore``, by RANKLOOM_TEST_EXPLORE=N: N ra
 import gc
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.dask_cluster import dask_client, in_one_process
+
+__all__ = ["dask_client"]
 LONG_FILES = {"service", "distributed", "log_follower", "store", "test_auto.py"}
 """Folders and files whose tests start processes or train many models."""
 MAX_FAST_EXAMPLES = 25
@@ -37,6 +41,20 @@ def pytest_unconfigure():
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest: the last ones decide when all workers are done."""
     items.sort(key=lambda item: LONG_FILES.isdisjoint(item.path.parts))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process whole files, and one of them all files that use the Dask cluster."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return "dask" if in_one_process(nodeid) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_itemcollected(item):

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from distributed import Client, LocalCluster
 
 from rankloom.bandit import FusionBandit
 from rankloom.bandit.distributed import find_channels, learn
@@ -18,13 +17,9 @@ CHANNELS = ["mixpeek://audio", "mixpeek://image", "mixpeek://text"]
 SUMS = ("N", "S", "F", "Q", "A", "b")
 
 
-@pytest.fixture(scope="module")
-def client():
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as connected,
-    ):
-        yield connected
+@pytest.fixture(scope="session")
+def client(dask_client):
+    return dask_client
 
 
 @pytest.fixture(scope="module")

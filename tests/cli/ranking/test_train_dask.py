@@ -7,16 +7,11 @@ import sys
 
 import polars as pl
 import pytest
-from distributed import Client, LocalCluster
 
 
-@pytest.fixture(scope="module")
-def address():
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client.scheduler.address
+@pytest.fixture
+def address(dask_client):
+    return dask_client.scheduler.address
 
 
 @pytest.fixture(scope="module")

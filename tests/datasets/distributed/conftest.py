@@ -1,4 +1,4 @@
-"""One local cluster of two worker processes, and a log in several files, for all tests here."""
+"""A log in several files, for all tests here."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from distributed import Client, LocalCluster
 
 from rankloom.datasets import TrainingPairs, simulate_interactions
 
 
-@pytest.fixture(scope="package")
-def client():
-    with (
-        LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as connected,
-    ):
-        yield connected
+@pytest.fixture(scope="session")
+def client(dask_client):
+    return dask_client
 
 
 @pytest.fixture(scope="package")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 
-import dask
 import pytest
-from distributed import Client, LocalCluster
 
 from rankloom.datasets import distributed, load_pairs
 from rankloom.errors import ClusterError
+from tests.dask_cluster import wait_for_workers
 
 
 def deadly_key(workdir, pattern, flag):
@@ -57,13 +56,10 @@ def test_a_worker_killed_while(client, files, tmp_path, assert_same, stage, patt
     assert list(workdir.iterdir()) == []
 
 
-def test_workers_that_die_again_and_again_are_an_error(files, tmp_path):
+def test_workers_that_die_again_and_again_are_an_error(client, files, tmp_path, monkeypatch):
+    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 1)
     key = deadly_key(tmp_path, "texts-*", None)
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster, set_as_default=False) as alone,
-        pytest.raises(ClusterError, match="fold: workers died again and again"),
-    ):
-        distributed.load_pairs(files[:1], client=alone, workdir=tmp_path, query_key=key)
+    with pytest.raises(ClusterError, match="fold: workers died again and again"):
+        distributed.load_pairs(files[:1], client=client, workdir=tmp_path, query_key=key)
     assert list(tmp_path.iterdir()) == []
+    wait_for_workers(client)

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 
 from rankloom.errors import ClusterError, InvalidInputError
 from rankloom.ltr import Ranker, examination_weighted_dcg
@@ -36,15 +35,9 @@ def fast(debias="click_model", **options):
     return Ranker(debias, **{**defaults, **options})
 
 
-@pytest.fixture(scope="module")
-def client():
-    with (
-        LocalCluster(
-            n_workers=2, processes=True, threads_per_worker=1, dashboard_address="127.0.0.1:0"
-        ) as cluster,
-        Client(cluster, set_as_default=False) as connected,
-    ):
-        yield connected
+@pytest.fixture(scope="session")
+def client(dask_client):
+    return dask_client
 
 
 @pytest.fixture(scope="module")

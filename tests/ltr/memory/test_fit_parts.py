@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from distributed import Client
 
 from rankloom import load_pairs
 from rankloom.datasets import PositionBias, simulate_interactions
@@ -21,13 +20,8 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def parts(file):
-    with (
-        Client(
-            processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"
-        ) as client,
-        pair_parts(file, client=client, partitions=3) as found,
-    ):
+def parts(file, dask_client):
+    with pair_parts(file, client=dask_client, partitions=3) as found:
         yield found
 
 
