@@ -9,16 +9,23 @@ import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..._shared.sqlite import close_in, file_identity, sqlite_errors
 from ...errors import IntegrityError, InvalidInputError, StoreError
-from .insert import touch
+from .insert import Scopes, insert_group, keep_counters, last_numbers, touch
+from .sqlite_dialect import SqliteDialect
 from .tables import open_tables
+from .view import too_slow
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .answers import Recorded
+    from .stored_row import PreparedRow
+
+T = TypeVar("T")
 
 _KEPT_READERS: Final = 8
 _PROGRESS_STEPS: Final = 20_000
@@ -30,8 +37,11 @@ class LogConnections:
     """The shared part of all views of one log in one process.
 
     A reader uses a connection of its own while it reads; all changes go through the one writer.
-    After a fork the child opens its own connections.
+    After a fork the child opens its own connections. See `LogDatabase` for what the methods do.
     """
+
+    dialect = SqliteDialect()
+    is_shared = False
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url, self.timeout = url, timeout
@@ -61,7 +71,7 @@ class LogConnections:
         """Return the id that was made with the file."""
         self._own()
         if self._log_id is None:
-            with self.reading() as cursor:
+            with self.reading(None) as cursor:
                 row = cursor.execute("SELECT value FROM log_meta WHERE key = 'log_id'").fetchone()
                 self._log_id = str(row[0])
         return self._log_id
@@ -74,11 +84,14 @@ class LogConnections:
         self._log_id = None
 
     @contextmanager
-    def reading(self, seconds: float | None = None) -> Iterator[sqlite3.Cursor]:
+    def reading(
+        self, namespace: str | None, seconds: float | None = None
+    ) -> Iterator[sqlite3.Cursor]:
         """Lend a cursor in one read transaction, interrupted after some seconds.
 
         Raises InvalidInputError if the time is over.
         """
+        del namespace
         self._own()
         with self.errors():
             connection = self._borrow()
@@ -90,11 +103,7 @@ class LogConnections:
             except sqlite3.OperationalError as error:
                 if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
                     raise
-                msg = (
-                    f"filters: the search took more than {seconds:g} s and was stopped; narrow it: "
-                    "name an execution_id, a session_id or a user_id"
-                )
-                raise InvalidInputError(msg) from None
+                raise too_slow(seconds or 0.0) from None
             finally:
                 self._give_back(connection)
 
@@ -106,12 +115,34 @@ class LogConnections:
 
     def check(self) -> None:
         """Raise where the file is damaged, locked, read-only or no log."""
-        with self.reading() as cursor:
+        with self.reading(None) as cursor:
             found = cursor.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             msg = f"{self.url}: {found}. {_DAMAGED}"
             raise IntegrityError(msg)
         self.writer.run(touch)
+
+    @contextmanager
+    def few_at_once(
+        self, cursor: sqlite3.Cursor, sql: str, bound: Sequence[Any]
+    ) -> Iterator[Iterator[tuple[Any, ...]]]:
+        """Lend the rows of a query: SQLite finds each when it is asked for."""
+        yield cursor.execute(sql, bound)
+
+    def last_numbers(self, cursor: sqlite3.Cursor, namespace: int) -> tuple[int, int]:
+        """Return the highest numbers that any row and any deletion was given."""
+        del namespace
+        return last_numbers(cursor)
+
+    def keep_counters(self, cursor: sqlite3.Cursor, namespace: int) -> None:
+        """Note what the last row was given."""
+        del namespace
+        keep_counters(cursor)
+
+    def drop_before(self, time: int) -> int:
+        """Drop nothing: rows of all months share the file's pages."""
+        del time
+        return 0
 
     def _own(self) -> None:
         if self._owner != os.getpid():
@@ -173,9 +204,48 @@ class _Opener:
         """Take whatever file there is next time."""
         self._identity = None
 
+    def session(self) -> _Session:
+        """Return a new connection to write by."""
+        return _Session(self)
+
     def errors(self) -> Any:
         """Turn SQLite's errors into ours."""
         return sqlite_errors(self.url, damaged=_DAMAGED, refused=_REFUSED)
+
+
+class _Session:
+    """The writer's connection; see `WriteSession`."""
+
+    def __init__(self, opener: _Opener) -> None:
+        self._opener = opener
+        self._scopes: Scopes = {}
+        self.connection = opener.open()
+
+    def insert(self, rows: Sequence[PreparedRow]) -> list[Recorded]:
+        """Store rows in one transaction and return their receipts."""
+        return self.run(lambda cursor: insert_group(cursor, rows, self._scopes), None)
+
+    def run(self, step: Callable[[sqlite3.Cursor], T], namespace: str | None) -> T:
+        """Run a step in a transaction of its own."""
+        del namespace
+        self._opener.check()
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            result = step(cursor)
+            cursor.execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self._scopes.clear()
+            raise
+        finally:
+            cursor.close()
+        return result
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
 
 
 def path_of(url: str) -> Path:

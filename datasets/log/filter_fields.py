@@ -1,4 +1,4 @@
-"""The fields that a search of the log may name, and what each operator means for them in SQL.
+"""The fields that a search of the log may name, and what each operator means for them.
 
 Every condition is true or false, never unknown: a field that is absent fails every comparison,
 and so passes `ne` and `nin`, which are the opposite of `eq` and `in`. Every value is bound.
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import InvalidInputError, did_you_mean
 from ..record.fault import FaultError
 from ..record.times import microseconds, moment_of
+from .condition import Condition, marks, negated
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from .dialect import Dialect
 
 COMPARISONS: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 OPERATORS: Final = (
@@ -29,130 +30,109 @@ _NAME: Final = "nullif(r.name, '')"
 
 
 @dataclass(frozen=True)
-class Condition:
-    """A piece of SQL with what is bound to its question marks."""
-
-    sql: str
-    bound: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
 class Field:
-    """A column that conditions may name; its kind is text, number, time, types or json."""
+    """A column that conditions may name; its kind is text, number, time, types or json.
+
+    Of a JSON column `keys` lead to the value.
+    """
 
     name: str
     column: str
     kind: str
-    path: str = ""
+    keys: tuple[str, ...] = ()
 
-    def condition(self, operator: str, value: Any, *, case_sensitive: bool) -> Condition:
+    def condition(
+        self, operator: str, value: Any, dialect: Dialect, *, case_sensitive: bool
+    ) -> Condition:
         """Return an operator's condition on this field."""
         if operator in {"exists", "is_null"}:
             wanted = True if value is None else value
             if not isinstance(wanted, bool):
                 raise self._refuse(operator, value, "true or false")
-            return self._present() if wanted == (operator == "exists") else negated(self._present())
+            present = self._present(dialect)
+            return present if wanted == (operator == "exists") else negated(present)
         if operator in {"in", "nin"}:
-            found = self._any_of(operator, value)
+            found = self._any_of(operator, value, dialect)
             return found if operator == "in" else negated(found)
         if value is None and operator in {"eq", "ne"}:
-            return negated(self._present()) if operator == "eq" else self._present()
+            present = self._present(dialect)
+            return negated(present) if operator == "eq" else present
         if operator in {"eq", "ne"}:
-            found = self._equals(operator, value)
+            found = self._equals(operator, value, dialect)
             return found if operator == "eq" else negated(found)
         if operator in {"contains", "starts_with"}:
-            return self._matches(operator, value, case_sensitive=case_sensitive)
-        return self._compares(operator, value)
+            return self._matches(operator, value, dialect, case_sensitive=case_sensitive)
+        return self._compares(operator, value, dialect)
 
     def plain_equality(self, value: Any) -> Condition:
         """Return an equality that an index serves."""
         return Condition(f"{self.column} = ?", (self._value("eq", value),))
 
-    def _present(self) -> Condition:
+    def _present(self, dialect: Dialect) -> Condition:
         if self.kind == "json":
-            return Condition(f"ifnull(json_type({self.column}, ?), 'null') <> 'null'", (self.path,))
+            return dialect.json_present(self.column, self.keys)
         return Condition(f"{self.column} IS NOT NULL")
 
-    def _equals(self, operator: str, value: Any) -> Condition:
+    def _equals(self, operator: str, value: Any, dialect: Dialect) -> Condition:
         if self.kind == "types":
-            return self._has_type(operator, value)
+            return dialect.has_type(self.column, (self._type(operator, value),))
         if self.kind == "json":
-            return self._json(operator, "=", value)
+            return self._json(operator, "=", value, dialect)
         return Condition(f"({self.column} = ?) IS TRUE", (self._value(operator, value),))
 
-    def _any_of(self, operator: str, values: Any) -> Condition:
+    def _any_of(self, operator: str, values: Any, dialect: Dialect) -> Condition:
         if not isinstance(values, list | tuple) or not 1 <= len(values) <= MAX_VALUES:
             raise self._refuse(operator, values, f"a list of 1 to {MAX_VALUES:,} values")
         if self.kind == "json":
-            return self._json_any_of(operator, values)
+            flags, texts, numbers = self._by_kind(operator, values)
+            return dialect.json_any_of(self.column, self.keys, flags, texts, numbers)
         if self.kind == "types":
             names = tuple(self._type(operator, value) for value in values)
-            listed = f"json_each({self.column}) WHERE value IN ({_marks(names)})"
-            return Condition(f"EXISTS (SELECT 1 FROM {listed})", names)  # noqa: S608
+            return dialect.has_type(self.column, names)
         bound = tuple(self._value(operator, value) for value in values)
-        return Condition(f"({self.column} IN ({_marks(bound)})) IS TRUE", bound)
+        return Condition(f"({self.column} IN ({marks(bound)})) IS TRUE", bound)
 
-    def _json_any_of(self, operator: str, values: list[Any] | tuple[Any, ...]) -> Condition:
-        """Return one membership for each JSON type: SQLite plans a chain of ORs for minutes."""
-        kind, held = f"json_type({self.column}, ?)", f"json_extract({self.column}, ?)"
-        truths = {"true" if value else "false": None for value in values if isinstance(value, bool)}
-        texts: list[str] = []
-        numbers: list[int | float] = []
-        for value in values:
-            if isinstance(value, str):
-                texts.append(self._text(operator, value))
-            elif not isinstance(value, bool):
-                numbers.append(self._number(operator, value))
-        parts = []
-        if truths:
-            sql = f"({kind} IN ({_marks(truths)})) IS TRUE"
-            parts.append(Condition(sql, (self.path, *truths)))
-        for types, wanted in (("'text'", texts), ("'integer', 'real'", numbers)):
-            if wanted:
-                sql = f"({kind} IN ({types}) AND {held} IN ({_marks(wanted)})) IS TRUE"
-                parts.append(Condition(sql, (self.path, self.path, *wanted)))
-        return joined("OR", parts)
+    def _by_kind(
+        self, operator: str, values: list[Any] | tuple[Any, ...]
+    ) -> tuple[list[bool], list[str], list[int | float]]:
+        """Return flags, texts and numbers among values: JSON distinguishes them."""
+        flags = [value for value in values if isinstance(value, bool)]
+        texts = [self._text(operator, value) for value in values if isinstance(value, str)]
+        others = [value for value in values if not isinstance(value, bool | str)]
+        return flags, texts, [self._number(operator, value) for value in others]
 
-    def _compares(self, operator: str, value: Any) -> Condition:
+    def _compares(self, operator: str, value: Any, dialect: Dialect) -> Condition:
         sign = COMPARISONS[operator]
         if self.kind == "types":
             raise self._refuse(operator, value, "eq, ne, in, nin, contains or exists")
         if self.kind == "json":
             if isinstance(value, bool):
                 raise self._refuse(operator, value, "a number or text")
-            return self._json(operator, sign, value)
+            return self._json(operator, sign, value, dialect)
         return Condition(f"({self.column} {sign} ?) IS TRUE", (self._value(operator, value),))
 
-    def _matches(self, operator: str, value: Any, *, case_sensitive: bool) -> Condition:
+    def _matches(
+        self, operator: str, value: Any, dialect: Dialect, *, case_sensitive: bool
+    ) -> Condition:
         if self.kind == "types":
             if operator == "contains":
-                return self._has_type(operator, value)
+                return dialect.has_type(self.column, (self._type(operator, value),))
             raise self._refuse(operator, value, "eq, ne, in, nin, contains or exists")
         if self.kind in {"number", "time"}:
             raise self._refuse(operator, value, "eq, ne, gt, gte, lt, lte, in or nin")
         part = _text(value)
         if part is None or not part:
             raise self._refuse(operator, value, "text that is not empty")
-        column, guard = self.column, ""
-        bound: tuple[Any, ...] = ()
-        if self.kind == "json":
-            column = f"json_extract({self.column}, ?)"
-            guard, bound = f"json_type({self.column}, ?) = 'text' AND ", (self.path, self.path)
-        if not case_sensitive:
-            # SQLite knows the case of the letters A to Z only.
-            column, part = f"lower({column})", _lower(part)
+        # The databases know the case of the letters A to Z only.
+        form = "{}" if case_sensitive else "lower({})"
+        part = part if case_sensitive else _lower(part)
         if operator == "contains":
-            return Condition(f"({guard}instr({column}, ?) > 0) IS TRUE", (*bound, part))
-        sql = f"({guard}substr({column}, 1, ?) = ?) IS TRUE"
-        return Condition(sql, (*bound, len(part), part))
-
-    def _has_type(self, operator: str, value: Any) -> Condition:
-        name = self._type(operator, value)
-        listed = f"EXISTS (SELECT 1 FROM json_each({self.column}) WHERE value = ?)"  # noqa: S608
-        if not name.isidentifier():
-            return Condition(listed, (name,))
-        # instr is fast and passes all that hold the name, and those that hold it within another.
-        return Condition(f"(instr({self.column}, ?) > 0 AND {listed})", (name, name))
+            form, bound = f"{dialect.find}({form}, ?) > 0", (part,)
+        else:
+            form, bound = f"substr({form}, 1, length(?)) = ?", (part, part)
+        if self.kind == "json":
+            return dialect.json_text(self.column, self.keys, form, bound)
+        return Condition(f"({form.format(self.column)}) IS TRUE", bound)
 
     def _type(self, operator: str, value: Any) -> str:
         name = _text(value)
@@ -166,19 +146,15 @@ class Field:
             raise self._refuse(operator, value, "text")
         return text
 
-    def _json(self, operator: str, sign: str, value: Any) -> Condition:
-        """Compare values of the same JSON type; SQLite would take true for 1."""
-        kind = f"json_type({self.column}, ?)"
+    def _json(self, operator: str, sign: str, value: Any, dialect: Dialect) -> Condition:
+        """Compare values of the same JSON type."""
         if isinstance(value, bool):
-            return Condition(f"({kind} = ?) IS TRUE", (self.path, "true" if value else "false"))
+            return dialect.json_any_of(self.column, self.keys, [value], [], [])
         text = _text(value)
         if text is None:
-            checked: Any = self._number(operator, value)
-            types = "'integer', 'real'"
-        else:
-            checked, types = text, "'text'"
-        sql = f"({kind} IN ({types}) AND json_extract({self.column}, ?) {sign} ?) IS TRUE"
-        return Condition(sql, (self.path, self.path, checked))
+            number = self._number(operator, value)
+            return dialect.json_number(self.column, self.keys, f"{{}} {sign} ?", (number,))
+        return dialect.json_text(self.column, self.keys, f"{{}} {sign} ?", (text,))
 
     def _value(self, operator: str, value: Any) -> Any:
         """Return a value as the column holds it."""
@@ -260,8 +236,7 @@ def field_of(name: Any) -> Field:
         return found
     key = _KEY.fullmatch(name)
     if key is not None:
-        path = "$" + "".join(f'."{part}"' for part in key[1][1:].split("."))
-        return Field(name, "i.metadata", "json", path)
+        return Field(name, "i.metadata", "json", tuple(key[1][1:].split(".")))
     msg = (
         f"filters: unknown field {name[:100]!r}.{did_you_mean(name[:100], _FIELDS)} Expected one "
         f"of {', '.join(_FIELDS)}, or metadata.KEY of letters, digits, - and _"
@@ -269,25 +244,8 @@ def field_of(name: Any) -> Field:
     raise InvalidInputError(msg)
 
 
-def joined(word: str, conditions: list[Condition]) -> Condition:
-    """Return conditions joined by AND or OR."""
-    if len(conditions) == 1:
-        return conditions[0]
-    sql = f" {word} ".join(each.sql for each in conditions)
-    return Condition(f"({sql})", tuple(value for each in conditions for value in each.bound))
-
-
-def _marks(values: Collection[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def negated(condition: Condition) -> Condition:
-    """Return the opposite of a condition."""
-    return Condition(f"NOT ({condition.sql})", condition.bound)
-
-
 def _text(value: Any) -> str | None:
-    """Return text that SQLite can compare; None for anything else."""
+    """Return text that every database can compare; None for anything else."""
     if not isinstance(value, str) or "\0" in value:
         return None
     try:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInputError, did_you_mean
-from .filter_fields import OPERATORS, Condition, field_of, joined, negated
+from .condition import Condition, joined, negated
+from .filter_fields import OPERATORS, field_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .dialect import Dialect
 
 MAX_DEPTH: Final = 8
 """How deep AND, OR and NOT may nest."""
@@ -30,13 +33,13 @@ _INDEXED: Final = {
 """Fields that an index finds, the most selective first."""
 
 
-def condition_of(filters: Mapping[str, Any] | None) -> Condition | None:
+def condition_of(filters: Mapping[str, Any] | None, dialect: Dialect) -> Condition | None:
     """Return the condition of a tree; None where it holds none.
 
     Raises InvalidInputError if the tree is too large, or names a field, operator or value that
     there is not.
     """
-    return _Reader().tree(filters or {}, 1, case_sensitive=False)
+    return _Reader(dialect).tree(filters or {}, 1, case_sensitive=False)
 
 
 def driving_index(filters: Mapping[str, Any] | None) -> tuple[str, Condition] | None:
@@ -68,7 +71,8 @@ def _equalities(node: Mapping[str, Any]) -> Iterator[tuple[str, str | int]]:
 class _Reader:
     """Counts conditions while it reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._left = MAX_CONDITIONS
         self._values_left = MAX_VALUES
 
@@ -161,4 +165,4 @@ class _Reader:
                 f"{did_you_mean(shown, OPERATORS)} Expected one of {', '.join(OPERATORS)}"
             )
             raise InvalidInputError(msg)
-        return field.condition(operator, value, case_sensitive=case_sensitive)
+        return field.condition(operator, value, self._dialect, case_sensitive=case_sensitive)

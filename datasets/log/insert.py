@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..record.interaction import DUPLICATE_WINDOW
 from ..record.times import moment
 from .answers import Recorded
-from .stored_row import VALUE_COLUMNS, PreparedRow
+from .group import COLUMNS, Group, Scope, StoredTimes, event_times, recording_time, rising_ids
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-MAX_GROUP: Final = 8_192
-"""Rows of one transaction: an id's counter has 14 bits."""
+    from .stored_row import PreparedRow
 
 _SLICES: Final = tuple(1 << power for power in range(10))
 _GIVEN: Final = (
@@ -26,12 +23,7 @@ _GIVEN: Final = (
 )
 """The last number and time that were given: by the last row, or noted before it was deleted."""
 
-_COLUMNS: Final = (
-    *("seq", "namespace", "retriever", "interaction_id", "event_time", "occurred_at"),
-    *("timestamp", "live", "signature", *VALUE_COLUMNS),
-)
-Scopes = dict[tuple[str, str], tuple[int, int]]
-StoredTimes = dict[int, list[tuple[int, str]]]
+Scopes = dict[tuple[str, str], Scope]
 
 
 def insert_group(
@@ -49,56 +41,22 @@ def insert_group(
         touch(cursor)
         return []
     seq, clock = cursor.execute(f"SELECT {_GIVEN} FROM log_counters").fetchone()  # noqa: S608
-    now = max(time.time_ns() // 1_000, clock + 1)
-    group = _Group(cursor, rows, scopes, seq, now)
-    receipts = [group.take(row, scope) for row, scope in zip(rows, group.scopes, strict=True)]
+    now = recording_time(clock)
+    numbered = _number_scopes(cursor, rows, scopes)
+    existing = _existing(cursor, rows, numbered)
+    stored = _stored_times(cursor, rows, numbered, now)
+    group = Group(existing, stored, rising_ids(now, len(rows)), seq, now)
+    receipts = [group.take(row, scope) for row, scope in zip(rows, numbered, strict=True)]
     _insert(cursor, group.inserted)
     return receipts
 
 
-class _Group:
-    """Decides row by row what becomes of it, knowing what is stored and what came before it."""
-
-    def __init__(
-        self,
-        cursor: sqlite3.Cursor,
-        rows: Sequence[PreparedRow],
-        scopes: Scopes,
-        seq: int,
-        now: int,
-    ) -> None:
-        self.scopes = _number_scopes(cursor, rows, scopes)
-        self._now, self.seq = now, seq
-        self._timestamp = moment(now)
-        self._existing = _existing(cursor, rows, self.scopes)
-        self._stored = _stored_times(cursor, rows, self.scopes, now)
-        self._ids = _rising_ids(now, len(rows))
-        self.inserted: list[tuple[Any, ...]] = []
-
-    def take(self, row: PreparedRow, scope: tuple[int, int]) -> Recorded:
-        """Return a row's receipt; one that is to be stored joins `inserted`."""
-        given, occurred, now = row.interaction_id, row.occurred_at, self._now
-        if given is not None and (scope[0], given) in self._existing:
-            return self._existing[scope[0], given]
-        if occurred is not None and occurred > now:
-            occurred = now
-        event = now if occurred is None else occurred
-        own, signature = given or self._ids.pop(), row.signature
-        if signature is not None:
-            kept_id = _repeated(self._stored, signature, event, own)
-            if kept_id is not None:
-                return Recorded("deduplicated", None, self._timestamp, kept_id)
-        self.seq = seq = self.seq + 1
-        head = (seq, *scope, own, event, occurred, now, int(row.live), signature)
-        self.inserted.append(head + row.values)
-        if given is not None:
-            self._existing[scope[0], given] = Recorded("existing", own, self._timestamp, None, seq)
-        return Recorded("created", own, self._timestamp, None, seq)
-
-
-def last_seq(cursor: sqlite3.Cursor) -> int:
-    """Return the highest number that any row was given."""
-    return int(cursor.execute(f"SELECT {_GIVEN} FROM log_counters").fetchone()[0])  # noqa: S608
+def last_numbers(cursor: sqlite3.Cursor) -> tuple[int, int]:
+    """Return the highest numbers that any row and any deletion was given."""
+    row = cursor.execute(f"SELECT {_GIVEN} FROM log_counters").fetchone()  # noqa: S608
+    query = "SELECT seq FROM sqlite_sequence WHERE name = 'deletions'"
+    deletion = cursor.execute(query).fetchone()
+    return int(row[0]), int(deletion[0]) if deletion else 0
 
 
 def keep_counters(cursor: sqlite3.Cursor) -> None:
@@ -122,13 +80,13 @@ def _insert(cursor: sqlite3.Cursor, rows: list[tuple[Any, ...]]) -> None:
 
 @cache
 def _statement(columns: tuple[int, ...]) -> str:
-    names = ", ".join(_COLUMNS[i] for i in columns)
+    names = ", ".join(COLUMNS[i] for i in columns)
     return f"INSERT INTO interactions ({names}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
 
 
 def _number_scopes(
     cursor: sqlite3.Cursor, rows: Sequence[PreparedRow], scopes: Scopes
-) -> list[tuple[int, int]]:
+) -> list[Scope]:
     """Return the numbers of every row's namespace and retriever, made where they are new."""
     keys = [(row.namespace, row.retriever_id) for row in rows]
     for namespace, retriever in {key: None for key in keys if key not in scopes}:
@@ -152,7 +110,7 @@ def _number(
 def _existing(
     cursor: sqlite3.Cursor,
     rows: Sequence[PreparedRow],
-    scopes: list[tuple[int, int]],
+    scopes: list[Scope],
 ) -> dict[tuple[int, str], Recorded]:
     """Return the stored rows among the given ids."""
     wanted = [
@@ -177,7 +135,7 @@ def _existing(
 def _stored_times(
     cursor: sqlite3.Cursor,
     rows: Sequence[PreparedRow],
-    scopes: list[tuple[int, int]],
+    scopes: list[Scope],
     now: int,
 ) -> StoredTimes:
     """Return by signature the stored rows that a row of the group may repeat."""
@@ -186,9 +144,9 @@ def _stored_times(
             space,
             row.execution_id,
             row.signature,
-            now if row.occurred_at is None or row.occurred_at > now else row.occurred_at,
+            event,
         )
-        for row, (space, _) in zip(rows, scopes, strict=True)
+        for row, (space, _), event in zip(rows, scopes, event_times(rows, now), strict=True)
         if row.signature is not None
     ]
     wanted = _of_stored_executions(cursor, wanted)
@@ -242,25 +200,3 @@ def _looked_up(
 def _lookup(names: str, size: int, query: str) -> str:
     marks = ", ".join(["(" + ", ".join("?" * (names.count(",") + 1)) + ")"] * size)
     return f"WITH wanted ({names}) AS (VALUES {marks}) {query}"
-
-
-def _repeated(stored: StoredTimes, signature: int, event: int, own: str) -> str | None:
-    """Return the id of the stored row that this one repeats; None for a new one, which is noted."""
-    same = stored.setdefault(signature, [])
-    for other, kept_id in same:
-        if abs(event - other) <= DUPLICATE_WINDOW:
-            return kept_id
-    same.append((event, own))
-    return None
-
-
-def _rising_ids(now: int, size: int) -> list[str]:
-    """Return ids in the layout of UUID version 7, highest first; later groups' are higher."""
-    milliseconds, rest = divmod(now, 1_000)
-    stamp = f"{milliseconds:012x}"
-    prefix = f"{stamp[:8]}-{stamp[8:]}-7{rest * 4:03x}-"
-    random = os.urandom(6 * size).hex()
-    return [
-        f"{prefix}{0x8000 | count:04x}-{random[12 * count : 12 * count + 12]}"
-        for count in range(size - 1, -1, -1)
-    ]

@@ -1,4 +1,4 @@
-"""The interaction log: an SQLite file that several processes write; learned state follows it."""
+"""The interaction log: a database that several processes write; learned state follows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..record.mapping import InputMapping
 from ..record.signals import checked_types
 from ..record.times import microseconds
 from .answers import BatchReport, Page, Recorded, RowFault
-from .connections import LogConnections
+from .database import open_database
 from .delete import delete_interaction, delete_user, expire
 from .frames import write_parquet
 from .parameters import MAX_CHUNK, MAX_NUMBER, checked_text
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..record.interaction import Interaction
     from ..record.mapping import TimeUnit
     from .answers import Deletion, LogChunk, LogHistory
+    from .database import LogDatabase
     from .source import LogSource
     from .stored_row import PreparedRow
     from .writer import OnCommitted
@@ -39,16 +40,19 @@ _CHUNK: Final = 50_000
 
 
 class InteractionLog:
-    """Interactions stored by namespace and retriever in one SQLite file.
+    """Interactions stored by namespace and retriever in an SQLite file, or in PostgreSQL.
 
     A call that returns has committed: its rows survive the death of the process and of the
     machine. Rows that several threads send at the same time share one commit. Several processes
-    may write the same file; it must lie on a disk of the machine. Calls may come from any thread.
+    may write the same log: a file from one machine, on a disk of its own, PostgreSQL from many.
+    Calls may come from any thread.
 
     Parameters
     ----------
     url : str
-        ``sqlite:///relative.db`` or ``sqlite:////absolute/path.db``; made at the first use.
+        ``sqlite:///relative.db`` or ``sqlite:////absolute/path.db``, or
+        ``postgresql://user:password@host/database?schema=NAME`` with the extra
+        ``rankloom[postgres]``; file or tables are made at the first use.
     namespace : str
         Namespaces share nothing.
     retriever_id : str, optional
@@ -107,9 +111,9 @@ class InteractionLog:
         checked_number("timeout", timeout, 0, between=True)
         self._mapping = InputMapping.of(columns, types, position_base, time_unit)
         self._types = tuple(checked_types(types.values() if isinstance(types, Mapping) else types))
-        self._look(LogConnections(url, timeout), namespace, retriever_id)
+        self._look(open_database(url, timeout), namespace, retriever_id)
 
-    def _look(self, file: LogConnections, namespace: str, retriever_id: str | None) -> None:
+    def _look(self, file: LogDatabase, namespace: str, retriever_id: str | None) -> None:
         checked_text("namespace", namespace)
         if retriever_id is not None:
             checked_text("retriever_id", retriever_id)
@@ -129,12 +133,15 @@ class InteractionLog:
 
     @property
     def log_id(self) -> str:
-        """Return the id that was made with the file: a UUID."""
+        """Return the id that was made with the log: a UUID."""
         return self._file.log_id
 
     @property
     def last_row(self) -> int:
-        """Return the highest number that any row of the file was given; 0 for none."""
+        """Return the highest number that any row was given; 0 for none.
+
+        Numbers are those of the file, or in PostgreSQL those of the namespace.
+        """
         return self._view.last_seq()
 
     @property
@@ -143,7 +150,7 @@ class InteractionLog:
         return self._view.last_deletion()
 
     def history(self, row: int, deletion: int) -> LogHistory:
-        """Return what the file holds up to the numbers of a row and of a deletion."""
+        """Return what the log holds up to the numbers of a row and of a deletion."""
         return self._view.history(row, deletion)
 
     @property
@@ -323,8 +330,8 @@ class InteractionLog:
         self._file.writer.callbacks.append(callback)
 
     @property
-    def connections(self) -> LogConnections:
-        """The log's file, for tables of one's own beside those of the log."""
+    def connections(self) -> LogDatabase:
+        """The log's database, for tables of one's own beside those of the log."""
         return self._file
 
     def is_known(self) -> bool:
@@ -349,6 +356,14 @@ class InteractionLog:
         Notes of deletions from before that time go too.
         """
         return expire(self._view, microseconds(before))
+
+    def expire_everywhere(self, before: dt.datetime) -> int:
+        """Do as `expire` in every namespace; return how many rows.
+
+        In PostgreSQL months that lie before the time are dropped as a whole.
+        """
+        total = self._file.drop_before(microseconds(before))
+        return total + sum(self.within(name).expire(before) for name in self.namespaces())
 
     def find(
         self,
@@ -451,7 +466,7 @@ class InteractionLog:
         return self._view.rows_of(executions, sessions)
 
     def namespaces(self) -> list[str]:
-        """Return all namespaces of the file, whatever this view sees."""
+        """Return all namespaces of the log, whatever this view sees."""
         return self._view.namespaces()
 
     def deletions_after(self, number: int, *, limit: int = 2_000) -> list[Deletion]:

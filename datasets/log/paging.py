@@ -11,7 +11,8 @@ import msgspec
 
 from ..._shared.checks import checked_number
 from ...errors import InvalidInputError, did_you_mean
-from .filter_fields import SORTABLE, Condition
+from .condition import Condition
+from .filter_fields import SORTABLE
 
 MAX_LIMIT: Final = 1_000
 MAX_OFFSET: Final = 10_000

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ...errors import IntegrityError
+from ...errors import IntegrityError, InvalidInputError
 from ..record.times import moment
 from .answers import Deletion, LogChunk, LogHistory, Page
-from .filter_fields import Condition
+from .condition import Condition
 from .filter_tree import condition_of, driving_index
 from .frames import FRAME_COLUMNS, frame_of
-from .insert import last_seq
 from .paging import (
     MAX_PAGE_CHARACTERS,
     check_page,
@@ -24,13 +23,12 @@ from .paging import (
 from .stored_row import SELECTED, make_interaction
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
     from ..record.interaction import Interaction
-    from .connections import LogConnections
+    from .database import LogDatabase
 
 NOWHERE: Final = -1
 """Stands for a namespace or retriever of which the log holds nothing."""
@@ -43,10 +41,10 @@ _JOINED: Final = "interactions AS i {index} JOIN retrievers AS r ON r.id = i.ret
 class LogView:
     """What of a log one namespace, or one retriever of it, sees."""
 
-    def __init__(self, file: LogConnections, namespace: str, retriever_id: str | None) -> None:
+    def __init__(self, file: LogDatabase, namespace: str, retriever_id: str | None) -> None:
         self.file, self.namespace, self.retriever_id = file, namespace, retriever_id
 
-    def scope(self, cursor: sqlite3.Cursor) -> tuple[int, int | None]:
+    def scope(self, cursor: Any) -> tuple[int, int | None]:
         """Return the numbers of the namespace and the retriever; None for all retrievers."""
         space = _found(cursor, "SELECT id FROM namespaces WHERE name = ?", (self.namespace,))
         if self.retriever_id is None:
@@ -54,7 +52,7 @@ class LogView:
         query = "SELECT id FROM retrievers WHERE namespace = ? AND name = ?"
         return space, _found(cursor, query, (space, self.retriever_id))
 
-    def within(self, cursor: sqlite3.Cursor) -> Condition:
+    def within(self, cursor: Any) -> Condition:
         """Return the condition of the view's rows."""
         space, retriever = self.scope(cursor)
         if retriever is None:
@@ -63,15 +61,15 @@ class LogView:
 
     def is_known(self) -> bool:
         """Return whether the log was ever given a row of the view's namespace and retriever."""
-        with self.file.reading() as cursor:
+        with self.file.reading(self.namespace) as cursor:
             return NOWHERE not in self.scope(cursor)
 
     def get(self, interaction_id: str) -> Interaction | None:
         """Return one record; None where the view has none of the id."""
-        with self.file.reading() as cursor:
+        with self.file.reading(self.namespace) as cursor:
             own = self.within(cursor)
             row = cursor.execute(
-                f"SELECT {SELECTED} FROM {_JOINED.format(index='INDEXED BY by_id')} "  # noqa: S608
+                f"SELECT {SELECTED} FROM {self._joined('by_id')} "  # noqa: S608
                 f"WHERE {own.sql} AND i.interaction_id = ?",
                 (*own.bound, interaction_id),
             ).fetchone()
@@ -90,35 +88,36 @@ class LogView:
         """Return a page of a search; see `InteractionLog.find`."""
         check_page(offset, limit, cursor)
         order = order_of(sort)
-        wanted, driven = condition_of(filters), driving_index(filters)
+        wanted = condition_of(filters, self.file.dialect)
+        driven = driving_index(filters)
         digest = search_digest(
             *(self.file.log_id, self.namespace, self.retriever_id, order.field, order.descending),
             None if wanted is None else (wanted.sql, wanted.bound),
         )
         started = None if cursor is None else order.after(*read_cursor(cursor, digest))
-        with self.file.reading(_SEARCH_SECONDS) as reading:
+        with self.file.reading(self.namespace, _SEARCH_SECONDS) as reading:
             own = self.within(reading)
-            index = self._index(None if driven is None else driven[0])
-            source = _JOINED.format(index=index)
+            source = self._joined("by_namespace" if driven is None else driven[0])
             parts = [own, *([] if driven is None else [driven[1]]), *([wanted] if wanted else [])]
             total = _count(reading, source, parts) if include_total else None
             sql, bound = _where([*parts, *([started] if started else [])])
-            found = reading.execute(
+            query = (
                 f"SELECT i.seq, {order.column}, {SELECTED} FROM {source} WHERE {sql} "  # noqa: S608
-                f"ORDER BY {order.sql} LIMIT ? OFFSET ?",
-                (*bound, limit + 1, offset),
+                f"ORDER BY {order.sql} LIMIT ? OFFSET ?"
             )
-            rows, more = _page_of(found, limit)
+            wanted_rows = (*bound, limit + 1, offset)
+            with self.file.few_at_once(reading, query, wanted_rows) as found:
+                rows, more = _page_of(found, limit)
         next_cursor = make_cursor(digest, rows[-1][1], rows[-1][0]) if more else None
         return Page([self._made(row[2:]) for row in rows], next_cursor, total)
 
     def rows_after(self, seq: int, limit: int, upto: int | None = None) -> LogChunk:
         """Return the next rows of the view, in the order in which they were stored."""
-        with self.file.reading() as cursor:
+        with self.file.reading(self.namespace) as cursor:
             own = self.within(cursor)
-            last = last_seq(cursor) if upto is None else upto
+            last = self.file.last_numbers(cursor, own.bound[0])[0] if upto is None else upto
             rows = cursor.execute(
-                f"SELECT {FRAME_COLUMNS} FROM {_JOINED.format(index=self._index(None))} "  # noqa: S608
+                f"SELECT {FRAME_COLUMNS} FROM {self._joined('by_namespace')} "  # noqa: S608
                 f"WHERE {own.sql} AND i.seq > ? AND i.seq <= ? ORDER BY i.seq LIMIT ?",
                 (*own.bound, seq, last, limit),
             ).fetchall()
@@ -128,13 +127,13 @@ class LogView:
     def rows_of(self, executions: Sequence[str], sessions: Sequence[str]) -> pl.DataFrame:
         """Return rows by execution, and by session those without one; see `InteractionLog`."""
         rows: list[tuple[Any, ...]] = []
-        with self.file.reading() as cursor:
+        with self.file.reading(self.namespace) as cursor:
             own = self.within(cursor)
             for name, index, more, ids in (
                 ("execution_id", "by_execution", "", executions),
                 ("session_id", "by_session", " AND i.execution_id IS NULL", sessions),
             ):
-                source = _JOINED.format(index=f"INDEXED BY {index}")
+                source = self._joined(index)
                 for start in range(0, len(ids), _MANY):
                     part = ids[start : start + _MANY]
                     marks = ", ".join("?" * len(part))
@@ -147,43 +146,40 @@ class LogView:
 
     def namespaces(self) -> list[str]:
         """Return the names of all namespaces."""
-        with self.file.reading() as cursor:
+        with self.file.reading(None) as cursor:
             return [name for (name,) in cursor.execute("SELECT name FROM namespaces ORDER BY id")]
 
     def last_seq(self) -> int:
         """Return the highest number that any row of the log was given."""
-        with self.file.reading() as cursor:
-            return last_seq(cursor)
+        with self.file.reading(self.namespace) as cursor:
+            return self.file.last_numbers(cursor, self.scope(cursor)[0])[0]
 
     def history(self, row: int, deletion: int) -> LogHistory:
-        """Return what the file holds up to a row and a deletion."""
-        with self.file.reading() as cursor:
-            given = cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deletions'")
-            last_deletion = given.fetchone()
+        """Return what the log holds up to a row and a deletion."""
+        with self.file.reading(self.namespace) as cursor:
+            space, _ = self.scope(cursor)
+            given = self.file.last_numbers(cursor, space)
             newest = cursor.execute(
-                "SELECT timestamp FROM interactions WHERE seq <= ? ORDER BY seq DESC LIMIT 1",
-                (row,),
+                f"SELECT i.timestamp FROM interactions AS i {self._indexed('by_namespace')} "  # noqa: S608
+                "WHERE i.namespace = ? AND i.seq <= ? ORDER BY i.seq DESC LIMIT 1",
+                (space, row),
             ).fetchone()
             deleted = cursor.execute(
-                "SELECT deleted_at FROM deletions WHERE number = ?", (deletion,)
+                "SELECT deleted_at FROM deletions WHERE namespace = ? AND number = ?",
+                (space, deletion),
             ).fetchone()
-            return LogHistory(
-                last_seq(cursor),
-                *(int(row[0]) if row else 0 for row in (last_deletion, newest, deleted)),
-            )
+        return LogHistory(*given, *(int(found[0]) if found else 0 for found in (newest, deleted)))
 
     def deletions_after(self, number: int, limit: int) -> list[Deletion]:
         """Return the next notes of deletions; see `InteractionLog.deletions_after`."""
-        with self.file.reading() as cursor:
-            space, retriever = self.scope(cursor)
+        with self.file.reading(self.namespace) as cursor:
+            own = self._notes(cursor)
             rows = cursor.execute(
-                "SELECT d.number, r.name, d.execution_id, d.feature_id, d.user_id, d.live, "
+                "SELECT d.number, r.name, d.execution_id, d.feature_id, d.user_id, d.live, "  # noqa: S608
                 "d.event_time, d.session_id, d.query_digest FROM deletions AS d "
                 "LEFT JOIN retrievers AS r ON r.id = d.retriever "
-                "WHERE d.namespace = ? AND d.number > ? "
-                "AND (? IS NULL OR d.retriever IS NULL OR d.retriever = ?) "
-                "ORDER BY d.number LIMIT ?",
-                (space, number, retriever, retriever, limit),
+                f"WHERE {own.sql} AND d.number > ? ORDER BY d.number LIMIT ?",
+                (*own.bound, number, limit),
             ).fetchall()
         return [
             Deletion(
@@ -202,13 +198,12 @@ class LogView:
 
     def last_deletion(self) -> int:
         """Return the number of the last note of a deletion, 0 where there is none."""
-        with self.file.reading() as cursor:
-            space, retriever = self.scope(cursor)
+        with self.file.reading(self.namespace) as cursor:
+            own = self._notes(cursor)
             found = cursor.execute(
-                "SELECT number FROM deletions WHERE namespace = ? "
-                "AND (? IS NULL OR retriever IS NULL OR retriever = ?) "
-                "ORDER BY number DESC LIMIT 1",
-                (space, retriever, retriever),
+                f"SELECT d.number FROM deletions AS d WHERE {own.sql} "  # noqa: S608
+                "ORDER BY d.number DESC LIMIT 1",
+                own.bound,
             ).fetchone()
         return 0 if found is None else int(found[0])
 
@@ -219,17 +214,37 @@ class LogView:
             msg = f"{self.file.url}: the row of {row[0]!r} is damaged: {error}"
             raise IntegrityError(msg) from error
 
-    def _index(self, driving: str | None) -> str:
+    def _notes(self, cursor: Any) -> Condition:
+        """Return the condition of the notes of deletions that concern the view."""
+        space, retriever = self.scope(cursor)
+        if retriever is None:
+            return Condition("d.namespace = ?", (space,))
+        sql = "d.namespace = ? AND (d.retriever IS NULL OR d.retriever = ?)"
+        return Condition(sql, (space, retriever))
+
+    def _indexed(self, index: str) -> str:
         """Return the clause that keeps SQLite from reading the rows of other namespaces."""
-        return f"INDEXED BY {driving or 'by_namespace'}"
+        return self.file.dialect.indexed(index)
+
+    def _joined(self, index: str) -> str:
+        return _JOINED.format(index=self._indexed(index))
 
 
-def _found(cursor: sqlite3.Cursor, query: str, bound: tuple[Any, ...]) -> int:
+def too_slow(seconds: float) -> InvalidInputError:
+    """Return the error for a search that was stopped."""
+    msg = (
+        f"filters: the search took more than {seconds:g} s and was stopped; narrow it: name an "
+        "execution_id, a session_id or a user_id"
+    )
+    return InvalidInputError(msg)
+
+
+def _found(cursor: Any, query: str, bound: tuple[Any, ...]) -> int:
     row = cursor.execute(query, bound).fetchone()
     return NOWHERE if row is None else int(row[0])
 
 
-def _page_of(found: sqlite3.Cursor, limit: int) -> tuple[list[tuple[Any, ...]], bool]:
+def _page_of(found: Iterator[tuple[Any, ...]], limit: int) -> tuple[list[tuple[Any, ...]], bool]:
     """Return the rows of a page, and whether others follow; large rows end it early."""
     rows: list[tuple[Any, ...]] = []
     size = 0
@@ -246,7 +261,7 @@ def _where(parts: list[Condition]) -> tuple[str, tuple[Any, ...]]:
     return sql, tuple(value for part in parts for value in part.bound)
 
 
-def _count(cursor: sqlite3.Cursor, source: str, parts: list[Condition]) -> int:
+def _count(cursor: Any, source: str, parts: list[Condition]) -> int:
     sql, bound = _where(parts)
     row = cursor.execute(f"SELECT count(*) FROM {source} WHERE {sql}", bound).fetchone()  # noqa: S608
     return int(row[0])

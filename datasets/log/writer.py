@@ -9,10 +9,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from ...errors import InvalidInputError, StoreBusyError, StoreError
-from .insert import MAX_GROUP, Scopes, insert_group
+from .group import MAX_GROUP
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
@@ -32,19 +31,31 @@ MAX_BYTES: Final = 128_000_000
 _logger: Final = logging.getLogger("rankloom.log")
 
 
+class WriteSession(Protocol):
+    """The writer's connection to the database, in one thread only."""
+
+    def insert(self, rows: Sequence[PreparedRow]) -> list[Recorded]:
+        """Store rows in one transaction and return their receipts; without rows, write a little."""
+        ...
+
+    def run(self, step: Callable[[Any], T], namespace: str | None) -> T:
+        """Run a step in a transaction of its own, which no other changes that namespace in."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
 class Opener(Protocol):
     """Where the writer's connection comes from."""
 
-    def open(self) -> sqlite3.Connection:
-        """Return a new connection."""
+    def session(self) -> WriteSession:
+        """Return a new connection to write by."""
         ...
 
     def errors(self) -> AbstractContextManager[None]:
-        """Turn SQLite's errors into ours."""
-        ...
-
-    def check(self) -> None:
-        """Raise where the file that was opened does not lie at its path."""
+        """Turn the database's errors into ours."""
         ...
 
 
@@ -55,7 +66,8 @@ class _Rows(NamedTuple):
 
 
 class _Task(NamedTuple):
-    step: Callable[[sqlite3.Cursor], Any]
+    step: Callable[[Any], Any]
+    namespace: str | None
     future: Future[Any]
 
 
@@ -73,8 +85,7 @@ class Writer:
         self._rows = self._size = 0
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._connection: sqlite3.Connection | None = None
-        self._scopes: Scopes = {}
+        self._session: WriteSession | None = None
         self.callbacks: list[Callable[[], object]] = []
 
     @property
@@ -113,15 +124,19 @@ class Writer:
             self._size += size
             self._put(_Rows(rows, size, on_committed))
 
-    def run(self, step: Callable[[sqlite3.Cursor], T]) -> T:
-        """Run a step in a transaction of its own, after what was queued before."""
+    def run(self, step: Callable[[Any], T], namespace: str | None = None) -> T:
+        """Run a step in a transaction of its own, after what was queued before.
+
+        `step` gets a cursor, which sees one namespace where the database can see to that, and
+        nobody else changes anything in that namespace meanwhile.
+        """
         if threading.current_thread() is self._thread:
             msg = "on_commit: the callback runs in the writer's thread, so it must not wait for it"
             raise StoreError(msg)
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         with self._condition:
-            self._put(_Task(step, future))
+            self._put(_Task(step, namespace, future))
         return future.result()
 
     def close(self) -> None:
@@ -176,7 +191,7 @@ class Writer:
         rows = group[0].rows if len(group) == 1 else [row for item in group for row in item.rows]
         try:
             with self._opener.errors():
-                receipts = self._transact(lambda cursor: insert_group(cursor, rows, self._scopes))
+                receipts = self._connected().insert(rows)
         except BaseException as error:  # noqa: BLE001 - the thread must live; the callers get it
             for item in group:
                 self._call(item.on_committed, None, error)
@@ -192,39 +207,21 @@ class Writer:
     def _do_task(self, task: _Task) -> None:
         try:
             with self._opener.errors():
-                result = self._transact(task.step)
+                result = self._connected().run(task.step, task.namespace)
         except BaseException as error:  # noqa: BLE001 - as above
             task.future.set_exception(error)
         else:
             task.future.set_result(result)
 
-    def _transact(self, step: Callable[[sqlite3.Cursor], T]) -> T:
-        connection = self._connected()
-        cursor = connection.cursor()
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-            result = step(cursor)
-            cursor.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            self._scopes.clear()
-            raise
-        finally:
-            cursor.close()
-        return result
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._opener.open()
-        self._opener.check()
-        return self._connection
+    def _connected(self) -> WriteSession:
+        if self._session is None:
+            self._session = self._opener.session()
+        return self._session
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        self._scopes.clear()
-        if connection is not None:
-            connection.close()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     @staticmethod
     def _call(function: Callable[..., object], *arguments: object) -> None:

@@ -42,6 +42,19 @@ def log(path):
         yield opened
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, path):
+    if request.param == "sqlite":
+        return f"sqlite:///{path}"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def any_log(url):
+    with InteractionLog(url) as opened:
+        yield opened
+
+
 def row(number, **fields):
     return writer.row("w", number, **fields)
 
@@ -77,7 +90,7 @@ def test_a_locked_log_is_told_and_works_again(log, path):
 
 def test_a_full_log_stores_nothing_of_the_group_and_works_again(log):
     kept = [log.record(row(0)).interaction_id]
-    connection = log._file._writer._connection
+    connection = log._file._writer._session.connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 8}")
     big = {"metadata": {"text": "x" * 20_000}}
@@ -303,7 +316,8 @@ def test_a_callback_that_waits_for_the_log_is_told(log, caplog):
     assert "must not wait" in caplog.text
 
 
-def test_a_fork_has_a_writer_and_connections_of_its_own(log):
+def test_a_fork_has_a_writer_and_connections_of_its_own(any_log):
+    log = any_log
     before = log.record(row(0))
     reader, writer_end = os.pipe()
     child = os.fork()
@@ -324,27 +338,27 @@ def test_a_fork_has_a_writer_and_connections_of_its_own(log):
     assert ids(log) == [before.interaction_id, of_child, after.interaction_id]
 
 
-def test_a_log_that_nobody_closed_writes_out_at_the_end(path):
+def test_a_log_that_nobody_closed_writes_out_at_the_end(url):
     code = (
         "import sys; from rankloom import InteractionLog; log = InteractionLog(sys.argv[1])\n"
         "row = {'feature_id': 'a', 'interaction_type': ['click'], 'position': 0}\n"
         "for _ in range(500): log.submit([log.prepare(row)])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code, f"sqlite:///{path}"],
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code, url],
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stderr == ""
-    with InteractionLog(f"sqlite:///{path}") as log:
+    with InteractionLog(url) as log:
         assert log.last_row == 500
 
 
-def test_a_forgotten_log_leaves_no_thread(path):
+def test_a_forgotten_log_leaves_no_thread(url):
     import gc
 
-    log = InteractionLog(f"sqlite:///{path}")
+    log = InteractionLog(url)
     log.record(row(0))
     del log
     gc.collect()
@@ -356,8 +370,8 @@ def process_of(*arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def test_several_processes_lose_nothing_and_agree_on_repeats(path):
-    url, count, rows = f"sqlite:///{path}", 3, 60
+def test_several_processes_lose_nothing_and_agree_on_repeats(url):
+    count, rows = 3, 60
     running = [process_of("shared", url, number, rows) for number in range(count)]
     said = [[line.split() for line in p.communicate()[0].splitlines()] for p in running]
     assert [p.returncode for p in running] == [0] * count
@@ -393,8 +407,7 @@ def killed(url, rounds, seed):
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.slow)])
-def test_what_a_killed_process_acknowledged_is_there_once(path, rounds):
-    url = f"sqlite:///{path}"
+def test_what_a_killed_process_acknowledged_is_there_once(url, rounds):
     acknowledged = [own for own in killed(url, rounds, rounds) if own != "None"]
     with InteractionLog(url) as log:
         log.check()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rankloom import InteractionLog
 from rankloom.datasets.log.filter_fields import SORTABLE
-from rankloom.errors import InvalidInputError
+from rankloom.errors import InvalidInputError, StoreError
 
 NOON = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 TEXTS = ("feature_id", "user_id", "session_id", "execution_id", "feature_uri", "retriever_id")
@@ -47,10 +47,23 @@ def row_of(number):
     return row
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def log(request):
+    return request.getfixturevalue(f"{request.param}_log")
+
+
 @pytest.fixture(scope="module")
-def log(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("log")
-    with InteractionLog(f"sqlite:///{folder}/log.db") as opened:
+def sqlite_log(tmp_path_factory):
+    yield from filled(f"sqlite:///{tmp_path_factory.mktemp('log')}/log.db")
+
+
+@pytest.fixture(scope="module")
+def postgres_log(module_postgres_schema):
+    yield from filled(module_postgres_schema())
+
+
+def filled(url):
+    with InteractionLog(url) as opened:
         for start in range(0, 200, 40):
             report = opened.record_batch([row_of(i) for i in range(start, start + 40)])
             assert report.failed == 0
@@ -411,7 +424,8 @@ def test_the_widest_search_works_on_every_kind_of_field(log, field):
         ({"OR": [{"user_id": "a"}]}, "by_namespace"),
     ],
 )
-def test_a_search_by_a_key_reads_that_key_only(log, filters, index):
+def test_a_search_by_a_key_reads_that_key_only(sqlite_log, filters, index):
+    log = sqlite_log
     log.find()
     said = []
     connection = log._file._readers[-1]
@@ -423,7 +437,8 @@ def test_a_search_by_a_key_reads_that_key_only(log, filters, index):
     assert index in plan
 
 
-def test_a_search_that_takes_too_long_is_given_up(log, monkeypatch):
+def test_a_search_that_takes_too_long_is_given_up(sqlite_log, monkeypatch):
+    log = sqlite_log
     monkeypatch.setattr("rankloom.datasets.log.view._SEARCH_SECONDS", 0.0)
     monkeypatch.setattr("rankloom.datasets.log.connections._PROGRESS_STEPS", 100)
     with pytest.raises(InvalidInputError, match="narrow"):
@@ -432,7 +447,26 @@ def test_a_search_that_takes_too_long_is_given_up(log, monkeypatch):
     assert log.find({"metadata.k": {"contains": "a"}}).items
 
 
-def test_reading_never_writes(log):
+def test_a_search_that_the_server_takes_too_long_for_is_given_up(postgres_log, monkeypatch):
+    log = postgres_log
+    monkeypatch.setattr("rankloom.datasets.log.view._SEARCH_SECONDS", 0.2)
+    with log._file.server.connect() as other, other.transaction():
+        other.execute("LOCK TABLE interactions IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(InvalidInputError, match="narrow"):
+            log.find({"metadata.k": {"contains": "a"}})
+    assert log.find({"metadata.k": {"contains": "a"}}).items
+
+
+def test_reading_never_writes_to_a_server(postgres_log):
+    with (
+        pytest.raises(StoreError, match="read-only"),
+        postgres_log._file.reading("default") as cursor,
+    ):
+        cursor.execute("DELETE FROM interactions")
+
+
+def test_reading_never_writes(sqlite_log):
+    log = sqlite_log
     connection = log._file._borrow()
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM interactions")

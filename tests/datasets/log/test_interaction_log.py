@@ -39,9 +39,11 @@ MINUTE = dt.timedelta(minutes=1)
 NOON = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 
 
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/log.db"
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/log.db"
+    return request.getfixturevalue("postgres_url")
 
 
 @pytest.fixture
@@ -244,7 +246,7 @@ def test_only_single_rows_without_a_time_are_live(log):
 
 def test_timestamps_and_ids_rise_with_the_rows_even_if_the_clock_goes_back(log, monkeypatch):
     clock = iter([2_000_000_000, 1_000_000_000, 1_000_000_000, 3_000_000_000])
-    monkeypatch.setattr("rankloom.datasets.log.insert.time.time_ns", lambda: next(clock) * 1_000)
+    monkeypatch.setattr("rankloom.datasets.log.group.time_ns", lambda: next(clock) * 1_000)
     for _ in range(4):
         log.record_batch([row(), row()])
     frame = log.rows_after(0).frame
@@ -324,7 +326,7 @@ def test_deleting_is_idempotent_and_leaves_a_note(log):
 @pytest.mark.parametrize("way", ["delete", "delete_user", "expire"])
 def test_no_number_and_no_time_is_given_twice_whatever_was_deleted(url, monkeypatch, way):
     falling = itertools.count(3_000_000_000_000, -1_000_000)
-    monkeypatch.setattr("rankloom.datasets.log.insert.time.time_ns", lambda: next(falling))
+    monkeypatch.setattr("rankloom.datasets.log.group.time_ns", lambda: next(falling))
     with InteractionLog(url) as log:
         for number in (1, 2):
             stored = log.record(row("gone", user_id="u"))

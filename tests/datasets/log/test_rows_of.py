@@ -6,9 +6,12 @@ from rankloom import InteractionLog
 from rankloom.datasets.record.query_keys import query_digest
 
 
-@pytest.fixture
-def log(tmp_path):
-    with InteractionLog(f"sqlite:///{tmp_path}/log.db", retriever_id="r") as opened:
+@pytest.fixture(params=["sqlite", "postgres"])
+def log(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/log.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with InteractionLog(url, retriever_id="r") as opened:
         yield opened
 
 

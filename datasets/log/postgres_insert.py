@@ -1,0 +1,207 @@
+"""One group of rows into the tables in PostgreSQL: copied as a whole, inserted in one statement.
+
+Numbers are given under a lock of the namespace that is held until the commit. Who reads up to a
+number has therefore read all rows below it: none of them can still be on its way.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ..._shared.postgres import escaped
+from ..record.interaction import DUPLICATE_WINDOW
+from ..record.times import moment
+from .answers import Recorded
+from .group import COLUMNS, Group, StoredTimes, event_times, recording_time, rising_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..._shared.postgres import PostgresCursor
+    from .stored_row import PreparedRow
+
+_NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
+_COPIED_FROM: Final = 20
+"""Rows from which on a copy costs less than an INSERT for each."""
+
+_INSERT: Final = f"INSERT INTO interactions ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_TABLE: Final = (
+    f"CREATE TEMPORARY TABLE copied_rows ON COMMIT DELETE ROWS AS SELECT {_NAMES} "  # noqa: S608
+    "FROM interactions WITH NO DATA"
+)
+_MOVE: Final = f"INSERT INTO interactions ({_NAMES}) SELECT {_NAMES} FROM copied_rows"  # noqa: S608
+_STORED: Final = """
+SELECT i.signature, i.event_time, i.interaction_id
+FROM unnest(?::text[], ?::bigint[], ?::bigint[]) AS w (execution_id, signature, at)
+CROSS JOIN LATERAL (
+    SELECT i.signature, i.event_time, i.interaction_id FROM interactions AS i
+    WHERE i.namespace = ? AND i.execution_id = w.execution_id COLLATE "C"
+    AND i.signature = w.signature AND i.event_time BETWEEN w.at - ? AND w.at + ?
+    LIMIT 1000
+) AS i
+"""
+
+
+def make_room(cursor: PostgresCursor) -> None:
+    """Make the table that a connection copies into."""
+    cursor.execute(_TABLE)
+
+
+def touch(cursor: PostgresCursor) -> None:
+    """Write a little, which shows whether the log can be written."""
+    cursor.execute(
+        "INSERT INTO log_meta VALUES ('touched', ?) ON CONFLICT (key) DO UPDATE "
+        "SET value = excluded.value",
+        (str(time.time_ns()),),
+    )
+
+
+def insert_group(
+    cursor: PostgresCursor, rows: Sequence[PreparedRow], schema: str
+) -> list[Recorded]:
+    """Store rows within the caller's transaction and return their receipts.
+
+    All rows of a group get the same timestamp, later than that of any stored row of their
+    namespaces. A group without rows writes a little.
+    """
+    if not rows:
+        touch(cursor)
+        return []
+    members: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        members.setdefault(row.namespace, []).append(index)
+    spaces = {name: _lock(cursor, schema, name) for name in sorted(members)}
+    now = recording_time(max(space.clock for space in spaces.values()))
+    ids = rising_ids(now, len(rows))
+    receipts: dict[int, Recorded] = {}
+    for name, indexes in members.items():
+        if len(members) > 1:
+            cursor.within(name)
+        own = [rows[index] for index in indexes]
+        taken, ids = ids[-len(own) :], ids[: -len(own)]
+        receipts.update(zip(indexes, _insert(cursor, own, spaces[name], taken, now), strict=True))
+    return [receipts[index] for index in range(len(rows))]
+
+
+class _Space:
+    """A namespace whose lock is held."""
+
+    def __init__(self, number: int, seq: int, clock: int) -> None:
+        self.number, self.seq, self.clock = number, seq, clock
+
+
+def _lock(cursor: PostgresCursor, schema: str, name: str) -> _Space:
+    """Lock a namespace and return what it gave last; made where it is new."""
+    lock_namespace(cursor, schema, name)
+    query = "SELECT id, seq, clock FROM namespaces WHERE name = ?"
+    row = cursor.execute(query, (name,)).fetchone()
+    if row is None:
+        row = cursor.execute(
+            "INSERT INTO namespaces (name) VALUES (?) RETURNING id, seq, clock", (name,)
+        ).fetchone()
+    number, seq, clock = row or (0, 0, 0)
+    return _Space(number, seq, clock)
+
+
+def lock_namespace(cursor: PostgresCursor, schema: str, name: str) -> None:
+    """See a namespace only, and keep others from changing it until the end of the transaction."""
+    cursor.within(name)
+    cursor.lock("namespace", schema, name)
+
+
+def _insert(
+    cursor: PostgresCursor, rows: list[PreparedRow], space: _Space, ids: list[str], now: int
+) -> list[Recorded]:
+    retrievers = _retrievers(cursor, space.number, {row.retriever_id for row in rows})
+    existing = _existing(cursor, rows, space.number)
+    stored = _stored_times(cursor, rows, space.number, now)
+    group = Group(existing, stored, ids, space.seq, now)
+    receipts = [group.take(row, (space.number, retrievers[row.retriever_id])) for row in rows]
+    if len(group.inserted) < _COPIED_FROM:
+        cursor.executemany(_INSERT, group.inserted)
+    else:
+        with cursor.cursor.copy(f"COPY copied_rows ({_NAMES}) FROM STDIN".encode()) as copy:
+            copy.write(_copy_text(group.inserted))
+        cursor.execute(_MOVE)
+        cursor.execute("DELETE FROM copied_rows")
+    if group.inserted:
+        cursor.execute(
+            "UPDATE namespaces SET seq = ?, clock = ? WHERE id = ?", (group.seq, now, space.number)
+        )
+    return receipts
+
+
+def _retrievers(cursor: PostgresCursor, namespace: int, names: set[str]) -> dict[str, int]:
+    """Return the numbers of retrievers, made where they are new."""
+    query = "SELECT name, id FROM retrievers WHERE namespace = ? AND name = ANY(?::text[])"
+    wanted = [escaped(name) for name in sorted(names)]
+    found = dict(cursor.execute(query, (namespace, wanted)).fetchall())
+    for name in sorted(names - found.keys()):
+        row = cursor.execute(
+            "INSERT INTO retrievers (namespace, name) VALUES (?, ?) RETURNING id",
+            (namespace, name),
+        ).fetchone()
+        found[name] = row[0] if row else 0
+    return found
+
+
+def _existing(
+    cursor: PostgresCursor, rows: list[PreparedRow], namespace: int
+) -> dict[tuple[int, str], Recorded]:
+    """Return the stored rows among the given ids."""
+    wanted = [escaped(row.interaction_id) for row in rows if row.interaction_id is not None]
+    if not wanted:
+        return {}
+    found = cursor.execute(
+        "SELECT i.interaction_id, i.timestamp, i.seq FROM interactions AS i "
+        "WHERE i.namespace = ? AND i.interaction_id = ANY(?::text[])",
+        (namespace, wanted),
+    ).fetchall()
+    return {
+        (namespace, own): Recorded("existing", own, moment(at), None, n) for own, at, n in found
+    }
+
+
+def _stored_times(
+    cursor: PostgresCursor, rows: list[PreparedRow], namespace: int, now: int
+) -> StoredTimes:
+    """Return by signature the stored rows that a row of the group may repeat."""
+    times = event_times(rows, now)
+    wanted = [
+        (escaped(row.execution_id), row.signature, at)
+        for row, at in zip(rows, times, strict=True)
+        if row.signature is not None
+    ]
+    stored: StoredTimes = {}
+    if wanted:
+        keys = [list(column) for column in zip(*wanted, strict=True)]
+        bound = (*keys, namespace, DUPLICATE_WINDOW, DUPLICATE_WINDOW)
+        for signature, event, own in cursor.execute(_STORED, bound):
+            stored.setdefault(signature, []).append((event, own))
+    return {signature: list(dict.fromkeys(found)) for signature, found in stored.items()}
+
+
+def _copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return rows in COPY's text format."""
+    columns = [_copy_column(values) for values in zip(*rows, strict=True)]
+    return "".join([line + "\n" for line in map("\t".join, zip(*columns, strict=True))])
+
+
+def _copy_column(values: tuple[Any, ...]) -> list[str]:
+    texts = [
+        r"\N" if value is None else value if value.__class__ is str else str(value)
+        for value in values
+    ]
+    if any(value.__class__ is str for value in values):
+        # Few columns hold any of these characters: looked for in all values at once.
+        whole = "".join([value for value in values if value is not None])
+        if not _PLAIN.isdisjoint(whole):
+            return [
+                r"\N" if value is None else escaped(value).translate(_ESCAPES) for value in values
+            ]
+    return texts
+
+
+_ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_PLAIN: Final = frozenset("\\\t\n\r\0\1")
