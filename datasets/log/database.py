@@ -31,7 +31,7 @@ class LogDatabase(Protocol):
 
     @property
     def writer(self) -> Writer:
-        """This process's writer."""
+        """What writes for all views of this process."""
         ...
 
     @property

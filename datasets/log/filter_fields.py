@@ -127,12 +127,12 @@ class Field:
         form = "{}" if case_sensitive else "lower({})"
         part = part if case_sensitive else _lower(part)
         if operator == "contains":
-            form, bound = f"{dialect.find}({form}, ?) > 0", (part,)
+            form, bound = f"{dialect.find}({form}, ?) > 0", [part]
         else:
-            form, bound = f"substr({form}, 1, length(?)) = ?", (part, part)
+            form, bound = f"substr({form}, 1, length(?)) = ?", [part, part]
         if self.kind == "json":
-            return dialect.json_text(self.column, self.keys, form, bound)
-        return Condition(f"({form.format(self.column)}) IS TRUE", bound)
+            return dialect.json_text(self.column, self.keys, form, tuple(bound))
+        return Condition(f"({form.format(self.column)}) IS TRUE", tuple(bound))
 
     def _type(self, operator: str, value: Any) -> str:
         name = _text(value)

@@ -18,7 +18,7 @@ FIRST_MONTHS: Final = 24
 """Months before that of the log's making that have a partition each; older rows share one."""
 
 _OLDEST: Final = "interactions_before"
-_OWN: Final = f"namespace = (SELECT n.id FROM namespaces AS n WHERE n.name = {OWN_NAME})"
+_OWN: Final = f"namespace = (SELECT n.id FROM namespaces AS n WHERE n.name = {OWN_NAME})"  # noqa: S608
 _TEXT: Final = 'text COLLATE "C"'
 _INDEXES: Final = (
     # Ids are unique in a namespace: writers look, one after the other. That of a partitioned table
@@ -57,8 +57,19 @@ STEPS: Final = (
             retriever integer, execution_id {_TEXT}, feature_id {_TEXT}, user_id {_TEXT},
             live smallint, event_time bigint, session_id {_TEXT}, query_digest {_TEXT},
             deleted_at bigint NOT NULL)""",
+        # How retrievers learn, and who changed it, as the service has it.
+        f"""CREATE TABLE fusion_retrievers (
+            namespace {_TEXT} NOT NULL, retriever_id {_TEXT} NOT NULL, settings {_TEXT} NOT NULL,
+            PRIMARY KEY (namespace, retriever_id))""",
+        f"""CREATE TABLE fusion_changes (
+            namespace {_TEXT} NOT NULL, retriever_id {_TEXT} NOT NULL, number bigint NOT NULL,
+            "time" {_TEXT} NOT NULL, author {_TEXT} NOT NULL, action {_TEXT} NOT NULL,
+            value_before {_TEXT} NOT NULL, value_after {_TEXT} NOT NULL,
+            PRIMARY KEY (namespace, retriever_id, number))""",
         *_INDEXES,
         *own_rows_only("namespaces", f"name = {OWN_NAME} OR {EVERYWHERE}"),
+        *own_rows_only("fusion_retrievers", f"namespace = {OWN_NAME} OR {EVERYWHERE}"),
+        *own_rows_only("fusion_changes", f"namespace = {OWN_NAME}"),
         *own_rows_only("retrievers", _OWN),
         *own_rows_only("interactions", _OWN),
         *own_rows_only("deletions", _OWN),

@@ -198,7 +198,8 @@ class PostgresServer:
         psycopg = _psycopg()
         with self.errors():
             self._ready()
-            connection = psycopg.connect(self._address.conninfo, **self._options())
+            made = psycopg.connect(self._address.conninfo, **self._options())
+            connection: Connection[Any] = made
             self._configure(connection)
             return connection
 

@@ -123,7 +123,8 @@ def test_the_database_hides_other_namespaces_from_every_statement(log, raw):
     assert {"namespaces", "retrievers", "interactions", "deletions"} < set(names)
 
     def counts():
-        return [raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names]
+        queries = [f"SELECT count(*) FROM {name}" for name in names]  # noqa: S608
+        return [raw.execute(query).fetchone()[0] for query in queries]
 
     assert sum(counts()) == 0
     raw.execute("SELECT set_config('rankloom.namespace', 'ours', false)")
@@ -235,9 +236,8 @@ def test_a_lock_that_others_hold_too_long_is_told(postgres_url):
 def test_a_url_of_another_form_is_refused_without_its_password(url):
     with pytest.raises(InvalidInputError, match="url") as error:
         InteractionLog(url)
-    assert "pass" not in str(error.value).replace("user:password@", "").replace(
-        "password, safe", ""
-    ).replace("a password", "")
+    assert "pass/word" not in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_no_message_shows_a_password():

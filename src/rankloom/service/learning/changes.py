@@ -11,8 +11,6 @@ from msgspec import Meta
 from ..._shared.ids import stable_id
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from .settings_table import Key
 
 KEPT: Final = 500
@@ -64,7 +62,7 @@ class Trail(NamedTuple):
 
 
 def note(
-    cursor: sqlite3.Cursor,
+    cursor: Any,
     key: Key,
     author: str,
     action: Action,
@@ -79,7 +77,7 @@ def note(
     cursor.execute(_DROP, (*key, action, *key, action, KEPT))
 
 
-def read(cursor: sqlite3.Cursor, key: Key) -> Trail:
+def read(cursor: Any, key: Key) -> Trail:
     """Return the changes of a retriever."""
     found = [
         Change(

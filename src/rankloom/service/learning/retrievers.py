@@ -473,9 +473,7 @@ class Retrievers:
                     "old evidence of a retriever cannot be closed: %s", _message_of(error)
                 )
         if self._retention is not None:
-            for namespace in self._log.namespaces():
-                expired = self._log.within(namespace)
-                expired.expire(now - dt.timedelta(days=self._retention))
+            self._log.expire_everywhere(now - dt.timedelta(days=self._retention))
 
 
 def _message_of(error: Exception) -> str:

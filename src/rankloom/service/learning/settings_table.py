@@ -1,4 +1,4 @@
-"""How each retriever learns, stored in the log's file so that a restart reads it again."""
+"""How each retriever learns, stored beside the log so that a restart reads it again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ...errors import IntegrityError, InvalidInputError
 from . import changes
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from typing import Any
 
@@ -125,7 +124,7 @@ Changed = TypeVar("Changed", bound=RetrieverSettings | None)
 
 
 class SettingsTable:
-    """The settings of all retrievers, in a table of the log's file; safe to use from threads.
+    """The settings of all retrievers, in a table beside the log; safe to use from threads.
 
     Parameters
     ----------
@@ -134,7 +133,8 @@ class SettingsTable:
 
     def __init__(self, log: InteractionLog) -> None:
         self._file = log.connections
-        self._file.writer.run(_make_table)
+        if not self._file.is_shared:  # a server has them among the tables of the log
+            self._file.writer.run(_make_table)
 
     def read(self) -> dict[Key, RetrieverSettings]:
         """Return all settings.
@@ -146,8 +146,9 @@ class SettingsTable:
         IntegrityError
             If it is damaged.
         """
-        with self._file.reading() as cursor:
-            rows = cursor.execute("SELECT * FROM fusion_retrievers").fetchall()
+        with self._file.reading(None) as cursor:
+            query = "SELECT namespace, retriever_id, settings FROM fusion_retrievers"
+            rows = cursor.execute(query).fetchall()
         return {Key(namespace, name): self._decoded(text) for namespace, name, text in rows}
 
     def change(
@@ -170,7 +171,7 @@ class SettingsTable:
             If the file cannot be written.
         """
 
-        def step(cursor: sqlite3.Cursor) -> Changed:
+        def step(cursor: Any) -> Changed:
             found = cursor.execute(
                 "SELECT settings FROM fusion_retrievers WHERE namespace = ? AND retriever_id = ?",
                 key,
@@ -183,13 +184,13 @@ class SettingsTable:
                 _check_limit(cursor, key.namespace)
             changes.note(cursor, key, author, action, *_difference(before, settings))
             cursor.execute(
-                "INSERT INTO fusion_retrievers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "settings = excluded.settings",
+                "INSERT INTO fusion_retrievers VALUES (?, ?, ?) "
+                "ON CONFLICT (namespace, retriever_id) DO UPDATE SET settings = excluded.settings",
                 (*key, msgspec.json.encode(settings).decode()),
             )
             return settings
 
-        return self._file.writer.run(step)
+        return self._file.writer.run(step, key.namespace)
 
     def note(
         self,
@@ -200,11 +201,13 @@ class SettingsTable:
         after: dict[str, Any],
     ) -> None:
         """Note a change that is kept elsewhere; raises as `change`."""
-        self._file.writer.run(lambda c: changes.note(c, key, author, action, before, after))
+        self._file.writer.run(
+            lambda c: changes.note(c, key, author, action, before, after), key.namespace
+        )
 
     def trail(self, key: Key) -> changes.Trail:
         """Return who changed what about a retriever; raises as `read`."""
-        with self._file.reading() as cursor:
+        with self._file.reading(key.namespace) as cursor:
             return changes.read(cursor, key)
 
     def _decoded(self, text: str) -> RetrieverSettings:
@@ -225,12 +228,12 @@ def _difference(
     return {name: old[name] for name in differ if old}, {name: new[name] for name in differ}
 
 
-def _make_table(cursor: sqlite3.Cursor) -> None:
+def _make_table(cursor: Any) -> None:
     cursor.execute(_TABLE)
     cursor.execute(changes.TABLE)
 
 
-def _check_limit(cursor: sqlite3.Cursor, namespace: str) -> None:
+def _check_limit(cursor: Any, namespace: str) -> None:
     query = "SELECT count(*) FROM fusion_retrievers WHERE namespace = ?"
     if cursor.execute(query, (namespace,)).fetchone()[0] >= MOST_RETRIEVERS:
         msg = f"retriever_id: expected at most {MOST_RETRIEVERS:,} retrievers of a namespace"
