@@ -11,6 +11,7 @@ from ..http.metrics import CONTENT_TYPE
 from ..http.refusal import Refusal
 from ..http.roles import Role
 from .endpoint import Call, Endpoint
+from .fusion_metrics import fusion_metrics
 
 
 class Health(Struct, kw_only=True):
@@ -40,9 +41,16 @@ async def read_readiness(call: Call) -> Health:
 
 
 async def read_metrics(call: Call) -> Answer:
-    """Return counts and times by route, in Prometheus' text format."""
-    text = await call.service.in_thread(call.service.metrics.text)
-    return Answer(body=text, headers={"content-type": CONTENT_TYPE})
+    """Return counts and times by route, in Prometheus' text format.
+
+    Weights, rewards and the like are those of the retrievers in the token's namespace.
+    """
+    retrievers = call.service.retrievers.of(call.caller.namespace)
+    parts = [
+        await call.service.in_thread(call.service.metrics.text),
+        await call.service.in_thread(fusion_metrics, retrievers),
+    ]
+    return Answer(body=b"".join(parts), headers={"content-type": CONTENT_TYPE})
 
 
 ENDPOINTS: Final = (

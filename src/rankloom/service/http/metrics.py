@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: counts and times by route, never by tenant, retriever or user."""
+"""Metrics of the process for Prometheus: by route, never by tenant, retriever or user."""
 
 from __future__ import annotations
 

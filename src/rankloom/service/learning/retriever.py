@@ -16,6 +16,7 @@ from ...bandit.serving.traffic_split import equal_weights
 from ...bandit.units.user_resets import NEVER
 from ...errors import NoExposuresError, StateMismatchError, StoreError
 from ..settings import OPEN_DAYS, PUBLISH_EVERY
+from .policy_rewards import PolicyRewards
 from .previous_weights import PreviousWeights
 from .publisher import Publisher
 from .renewal_pace import RenewalPace
@@ -100,6 +101,8 @@ class LearningRetriever:
         Reason -> answers with other weights than what was learnt from the whole log.
     publish_failures : int
         Snapshots that could not be put into the store.
+    rewards : PolicyRewards
+        What the newest lists of each policy brought.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class LearningRetriever:
         self._is_changed = self._is_closed = False
         self.fallbacks: Counter[str] = Counter()
         self.publish_failures = 0
+        self.rewards = PolicyRewards(log)
         self._late = monotonic()
         self._hold_over(last)
 
@@ -160,6 +164,11 @@ class LearningRetriever:
             return None if answering is None else answering.snapshot()
         except NoExposuresError:
             return None
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether this process follows the log into the store, and publishes."""
+        return self._follower is not None and self._settings.enabled
 
     @property
     def is_rolled_back(self) -> bool:
