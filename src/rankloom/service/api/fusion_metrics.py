@@ -1,4 +1,4 @@
-"""What Prometheus reads of a namespace's retrievers; retrievers, channels and policies are bounded."""
+"""What Prometheus reads of the retrievers of a namespace: a bounded number of series."""
 
 from __future__ import annotations
 
