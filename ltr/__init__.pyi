@@ -26,6 +26,7 @@ from .judgment_lists.judgment_list import (
 from .judgment_lists.judgment_list import (
     judgment_list as judgment_list,
 )
+from .memory.held_out import held_out_scores as held_out_scores
 from .memory.query_memory import QueryMemory as QueryMemory
 from .memory.replay import MemoryReport as MemoryReport
 from .memory.replay import evaluate_memory as evaluate_memory

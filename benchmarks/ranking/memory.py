@@ -9,11 +9,15 @@ that depend on the position alone.
 Rivals: production's order, the ranker (auto) fitted on the same log, which falls back to production
 where it finds no gain, raw click rates with the same prior and a strength of 10, and popularity
 (clicks). "shipped" is the memory restricted to the bands that pass a replay: ranker and memory
-learn from the earlier half of the log and are compared on the later half. "best k" is the strength
-of the highest NDCG in hindsight.
+learn from the earlier half of the log and are compared on the later half. A ranker that learnt from
+the log (and does not fall back) knows its clicks: the strength is then estimated with a ranker of
+the earlier half, as `gated_memory` does. "best k" is the strength of the highest NDCG in hindsight,
+"left" its NDCG less that of the strength estimated, and "halves" the same where the best k is that
+of one random half of the queries, and the NDCG that of the other: what a k of hindsight is worth
+for queries it was not chosen on.
 
 usage: memory.py [--data DIR] [--sets NAME ...] [--worlds NAME ...] [--sizes N ...] [--seeds N ...]
-       [--gate] [--out FILE]
+       [--gate] [--rankers DIR] [--out FILE]
 exit code: 0 if every target in `judge` is met, else 1
 """
 
@@ -49,14 +53,15 @@ RAW_STRENGTH = 10.0
 COLUMNS = ("production", "ranker", "memory", "shipped", "raw rates", "popularity")
 
 
-def run(searches: Searches, *, gate: bool) -> dict[str, Any]:
-    """Return NDCG of every method and what the memory estimated."""
+def run(searches: Searches, *, gate: bool, kept: Path | None = None) -> dict[str, Any]:
+    """Return NDCG of every method and what the memory estimated; `kept`: folder of the ranker."""
     started = time.perf_counter()
-    ranker = fitted(searches)
+    ranker = fitted(searches, kept)
     fit_seconds = time.perf_counter() - started
     scores = ranker.predict(searches.judged)
     started = time.perf_counter()
-    memory = QueryMemory().fit(searches.pairs, prior=ranker)
+    unseen = None if falls_back(ranker) else held_out(searches, kept)
+    memory = QueryMemory().fit(searches.pairs, prior=ranker, held_out=unseen)
     memory_seconds = time.perf_counter() - started
     orders = {
         "production": searches.judged.document_score,
@@ -70,6 +75,7 @@ def run(searches: Searches, *, gate: bool) -> dict[str, Any]:
     hindsight = [searches.ndcg(with_strength(memory, searches, scores, k)) for k in STRENGTHS]
     logged = searches.logged
     in_hindsight = np.array([np.nanmean(value[logged]) for value in hindsight])
+    estimated = searches.ndcg(with_strength(memory, searches, scores, memory.strength_.common))
     result: dict[str, Any] = {name: mean(value[logged]) for name, value in values.items()}
     unlogged = values["memory"][~logged] - values["ranker"][~logged]
     bands = {
@@ -81,19 +87,58 @@ def run(searches: Searches, *, gate: bool) -> dict[str, Any]:
         **result,
         "best k": float(STRENGTHS[in_hindsight.argmax()]),
         "best": float(in_hindsight.max()),
+        "estimated": mean(estimated[logged]),
+        "halves": by_other_half(np.array(hindsight)[:, logged] - estimated[logged]),
         "k": memory.strength_.common,
         "z": memory.strength_.z,
         "served": list(memory.served_bands_),
         "never logged, largest change": float(np.nanmax(np.abs(unlogged))),
         "bands": bands,
-        "falls back": bool(ranker.choice_ is not None and ranker.choice_.fall_back),
+        "falls back": falls_back(ranker),
         "seconds": [fit_seconds, memory_seconds],
     }
 
 
-def fitted(searches: Searches) -> Ranker:
-    """Return the ranker that saw the log."""
-    return Ranker("auto", n_jobs=1, progress=False).fit(searches.pairs)
+def fitted(searches: Searches, kept: Path | None = None) -> Ranker:
+    """Return the ranker that saw the log, from `kept` where an earlier run has saved it there."""
+    if kept and kept.exists():
+        return Ranker.load(kept)
+    ranker = Ranker("auto", n_jobs=1, progress=False).fit(searches.pairs)
+    if kept:
+        ranker.save(kept)
+    return ranker
+
+
+def falls_back(ranker: Ranker) -> bool:
+    """Return whether the ranker ranks as production did, which has seen no click."""
+    return bool(ranker.choice_ is not None and ranker.choice_.fall_back)
+
+
+def held_out(searches: Searches, kept: Path | None) -> Floats:
+    """Return `held_out_scores` by a ranker that is kept, too."""
+    _, later = split_by_time(searches.pairs, test_fraction=0.5)
+    earlier = searches.pairs.time < later.time.min()
+    past = fitted(
+        replace(searches, pairs=searches.pairs.take(earlier)),
+        kept and kept.with_name(f"{kept.name} earlier"),
+    )
+    found = np.full(len(searches.pairs), np.nan)
+    found[~earlier[searches.pairs.execution_index]] = past.predict(later)
+    return found
+
+
+def by_other_half(gain: Floats) -> float:
+    """Return the gain of the best strength of half of the queries on the others, 20 splits.
+
+    `gain`, shape (strengths, q): over the strength estimated, by query.
+    """
+    generator, found = np.random.default_rng(0), []
+    for _ in range(20):
+        half = generator.permutation(gain.shape[1]) % 2 == 0
+        for chosen_on, judged_on in ((half, ~half), (~half, half)):
+            best = np.nanmean(gain[:, chosen_on], axis=1).argmax()
+            found.append(np.nanmean(gain[best, judged_on]))
+    return float(np.mean(found))
 
 
 def served(memory: QueryMemory, searches: Searches, scores: NDArray[np.float32]) -> Floats:
@@ -183,10 +228,11 @@ def line(runs: list[dict[str, Any]]) -> str:
     by_band = " ".join(f"{np.mean([run['bands'][b] for run in runs]):+.3f}" for b in bands)
     head = f"{runs[0]['set']:9} {runs[0]['world']:11} {runs[0]['size'] or 'mixed':>5}"
     k, best = (np.exp(np.mean([np.log(run[name]) for run in runs])) for name in ("k", "best k"))
-    below = np.mean([run["best"] - run["memory"] for run in runs])
+    left = np.mean([run["best"] - run["estimated"] for run in runs])
+    halves = np.mean([run["halves"] for run in runs])
     return (
         f"{head}  {'  '.join(f'{cell:>10}' for cell in cells)}  {gains.mean():+.4f} ({error:.4f})  "
-        f"{gains.min():+.4f}  {k:7.1f} {best:7.1f}  {below:+.4f}  {by_band}"
+        f"{gains.min():+.4f}  {k:7.1f} {best:7.1f}  {left:+.4f} {halves:+.4f}  {by_band}"
     )
 
 
@@ -199,13 +245,14 @@ def main() -> int:
     parser.add_argument("--sizes", nargs="+", type=int, default=(*SIZES, 0), help="0: mixed")
     parser.add_argument("--seeds", nargs="+", type=int, default=range(10, 15))
     parser.add_argument("--gate", action="store_true", help="also what a replay lets pass")
+    parser.add_argument("--rankers", type=Path, help="folder that keeps rankers between runs")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # notes of single fits
     print(json.dumps(versions()))
     print(
         f"{'':28}{''.join(f'{name:>12}' for name in COLUMNS)}  gain (s.e.)       worst      k  "
-        "best k  left     gain by impressions"
+        "best k  left    halves   gain by impressions"
     )
     runs: list[dict[str, Any]] = []
     for size in options.sizes:
@@ -214,7 +261,9 @@ def main() -> int:
                 own = []
                 for seed in options.seeds:
                     searches = simulate(options.data, name, world, size, seed)
-                    found = run(searches, gate=options.gate)
+                    key = f"{name} {world} {size} {seed}"
+                    kept = options.rankers / key if options.rankers else None
+                    found = run(searches, gate=options.gate, kept=kept)
                     own.append({"set": name, "world": world, "size": size, "seed": seed, **found})
                 print(line(own), flush=True)
                 runs += own

@@ -101,41 +101,31 @@ class Estimates:
 
 
 def estimate(
-    units: Units, rules: CountingRules, reference: int, judged: Mapping[str, Grades]
+    units: Units,
+    rules: CountingRules,
+    reference: int,
+    judged: Mapping[str, Grades],
+    held_out: Units | None = None,
 ) -> tuple[Estimates, QueryDocumentSums]:
     """Return the estimates by units and judgements, and the units' sums.
 
     The later half of the executions decides on whether memory predicts; without times it is a half
-    by the executions' ids.
+    by the executions' ids. `held_out`: the same units with the scores of a prior that did not learn
+    from them, NaN for those that it did learn from. Only the former are predicted then: a prior
+    that has learnt from a click predicts it too well, and would seem to deserve more strength.
     """
-    gain, examined = rules.gain(units.grade), rules.examination(units)
-    calibration = calibrate(units.score, units.position, gain, examined)
-    later = _later_half(units)
-    weight = decay(units.time, reference, rules.half_life)
-    sums, late_clicks, late_exposure = sum_units(
-        units, gain, examined, calibration.factor, weight, later
-    )
-    sample = _Displays.of(units, rules, calibration, weight)
+    counted = _Counted.of(units, rules, reference)
+    tested = counted if held_out is None else _Counted.of(held_out, rules, reference)
+    sample = _Displays.of(tested, rules, scored_only=held_out is not None)
     judgments = no_judgments()
     if judged:
-        overall = float(sums.clicks.sum() / max(sums.exposure.sum(), np.finfo(np.float64).tiny))
-        evidence = (gain, examined, calibration.factor, weight, overall)
-        judgments = sample.best_scale(judge_evidence(judged, units, *evidence), judged)
-    counted = judgments.counted(judged, sums)
-    early_clicks = np.maximum(sums.clicks - late_clicks, 0.0) + counted.clicks
-    early_exposure = np.maximum(sums.exposure - late_exposure, 0.0) + counted.exposure
-    impressions = np.bincount(
-        sums.queries.searchsorted(units.query),
-        ~later if weight is None else ~later * weight,
-        len(sums.queries),
-    )
+        judgments = sample.best_scale(tested.judgments(judged), judged)
     strength = estimate_strength(
         sample.predictions(sample.counted(judgments, judged)),
-        (early_clicks, early_exposure),
-        (late_clicks, late_exposure),
-        prior_of(sums, calibration),
-        sums.queries.searchsorted(sums.query),
-        impressions.astype(np.float64),
+        *tested.halves(judgments.counted(judged, tested.sums)),
+        prior_of(tested.sums, tested.calibration),
+        tested.sums.queries.searchsorted(tested.sums.query),
+        tested.earlier_impressions(),
     )
     served = tuple(
         strength.predicts
@@ -143,7 +133,55 @@ def estimate(
         and (band.gain > 0 or band.queries < MIN_QUERIES)
         for band in strength.bands
     )
-    return Estimates(calibration, strength, served, judgments), sums
+    return Estimates(counted.calibration, strength, served, judgments), counted.sums
+
+
+class _Counted(NamedTuple):
+    """Units as the rules count them, with the calibration of their scores and their sums."""
+
+    units: Units
+    gain: NDArray[np.float32]  # shape (n,)
+    examined: NDArray[np.float32]  # shape (n,)
+    weight: Floats | None  # shape (e,)
+    calibration: Calibration
+    sums: QueryDocumentSums
+    later: NDArray[np.bool_]  # shape (e,)
+    later_clicks: Floats  # shape (m,)
+    later_exposure: Floats  # shape (m,)
+
+    @classmethod
+    def of(cls, units: Units, rules: CountingRules, reference: int) -> _Counted:
+        gain, examined = rules.gain(units.grade), rules.examination(units)
+        half = (units.query & np.uint64(1)).astype(np.uint8)  # ids are hashes
+        calibration = calibrate(units.score, units.position, gain, examined, half[units.execution])
+        weight, later = decay(units.time, reference, rules.half_life), _later_half(units)
+        sums = sum_units(units, gain, examined, calibration.factor, weight, later)
+        return cls(units, gain, examined, weight, calibration, sums[0], later, *sums[1:])
+
+    def judgments(self, judged: Mapping[str, Grades]) -> JudgmentEvidence:
+        """Return what grades count as."""
+        sums = self.sums
+        overall = float(sums.clicks.sum() / max(sums.exposure.sum(), np.finfo(np.float64).tiny))
+        factor = self.calibration.factor
+        return judge_evidence(
+            judged, self.units, self.gain, self.examined, factor, self.weight, overall
+        )
+
+    def halves(self, judged: JudgedSums) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+        """Return C and E of the earlier executions with judgements, and of the later ones."""
+        later = self.later_clicks, self.later_exposure
+        total = self.sums.clicks, self.sums.exposure
+        clicks, exposure = (
+            np.maximum(of_all - late, 0.0) + known
+            for of_all, late, known in zip(total, later, judged, strict=True)
+        )
+        return (clicks, exposure), later
+
+    def earlier_impressions(self) -> Floats:
+        """Return the weight of the earlier executions of every query; shape (q,)."""
+        place = self.sums.queries.searchsorted(self.units.query)
+        each = ~self.later if self.weight is None else ~self.later * self.weight
+        return np.bincount(place, each, len(self.sums.queries)).astype(np.float64)
 
 
 class _Displays(NamedTuple):
@@ -155,19 +193,20 @@ class _Displays(NamedTuple):
     cell: NDArray[np.int64]  # shape (n,): row of the sums
     gain: Floats  # shape (n,)
     exposure: Floats  # shape (n,)
+    predicted: NDArray[np.bool_]  # shape (n,)
     prior: Floats  # shape (m,)
     sums: QueryDocumentSums
 
     @classmethod
-    def of(
-        cls, units: Units, rules: CountingRules, calibration: Calibration, weight: Floats | None
-    ) -> _Displays:
+    def of(cls, counted: _Counted, rules: CountingRules, *, scored_only: bool) -> _Displays:
+        """Return the displays; `scored_only`: only those with a score are to be predicted."""
+        units, calibration = counted.units, counted.calibration
         queries, query = np.unique(units.query, return_inverse=True)
         executions = np.bincount(units.execution, minlength=len(units.id))
         displays = np.cumsum(np.bincount(query, executions, len(queries)))
         taken = (displays <= max(MAX_DISPLAYS, displays[0]))[query]
         used = units if taken.all() else units.take(taken)
-        w = np.ones(len(taken)) if weight is None else weight
+        w = np.ones(len(taken)) if counted.weight is None else counted.weight
         w = w[taken]
         gain, examined = rules.gain(used.grade), rules.examination(used)
         sums = sum_units(used, gain, examined, calibration.factor, w).sums
@@ -179,6 +218,7 @@ class _Displays(NamedTuple):
             order[keys[order].searchsorted(of_unit)],
             each * gain,
             each * examined * calibration.factor_at(used.position),
+            np.isfinite(used.score) if scored_only else np.ones(len(used.score), dtype=bool),
             prior_of(sums, calibration),
             sums,
         )
@@ -189,7 +229,7 @@ class _Displays(NamedTuple):
     def predictions(self, counted: JudgedSums) -> Predictions:
         sums = self.sums
         query = sums.queries.searchsorted(sums.query)
-        displays = (self.cell, self.gain, self.exposure)
+        displays = (self.cell, self.gain, self.exposure, self.predicted)
         return left_out_predictions(*displays, counted, self.prior, query, sums.impressions)
 
     def best_scale(

@@ -21,6 +21,7 @@ def sum_by_bin(
     position: NDArray[np.integer],
     gain: NDArray[np.floating],
     examination: NDArray[np.floating],
+    half: NDArray[np.uint8],
     clicks: Floats,
     exposure: Floats,
     score_sum: Floats,
@@ -29,7 +30,7 @@ def sum_by_bin(
     """Add gains and examinations by bin of the score and position; NaN scores are in no bin.
 
     `edges`: inner limits of the bins, each the highest score of its bin. `clicks`, `exposure`: by
-    bin and position. `score_sum`, `count`: by bin.
+    half, bin and position. `score_sum`, `count`: by bin.
     """
     for row in range(len(score)):
         s = score[row]
@@ -42,8 +43,8 @@ def sum_by_bin(
                 low = middle + 1
             else:
                 high = middle
-        clicks[low, position[row]] += gain[row]
-        exposure[low, position[row]] += examination[row]
+        clicks[half[row], low, position[row]] += gain[row]
+        exposure[half[row], low, position[row]] += examination[row]
         score_sum[low] += s
         count[low] += 1
 

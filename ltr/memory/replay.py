@@ -15,6 +15,7 @@ from ...errors import InvalidInputError
 from ..exposure.frequency_bands import BANDS, band_of
 from ..metrics.ranked_lists import rank_lists
 from ..metrics.ranking import discounts
+from .held_out import scores_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +175,8 @@ def gated_memory(
     """Fit a memory on pairs, restricted to the bands that a replay lets pass.
 
     The replay is of the later part of the pairs, by a memory and a ranker like those given that
-    learnt from the earlier part alone.
+    learnt from the earlier part alone. The same later part says how strong the prior is: the ranker
+    that is to be the prior has seen its clicks, that of the earlier part has not.
 
     Parameters
     ----------
@@ -203,7 +205,7 @@ def gated_memory(
     past: Any = clone(ranker)
     past.fit(earlier)
     report = memory.fit(earlier, prior=past).evaluate(later, past)
-    memory.fit(pairs, prior=ranker).restrict(report)
+    memory.fit(pairs, prior=ranker, held_out=scores_from(pairs, later, past)).restrict(report)
     return report
 
 

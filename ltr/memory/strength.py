@@ -5,7 +5,8 @@ Of a (query, document) with C gains over E examinations, one display has c over 
 strength k is that of the highest likelihood of all displays, each left out in turn (empirical Bayes
 by held-out data: Efron, "Large-Scale Inference", 2010, chapter 1). Of strengths whose likelihood is
 within half a standard error of the highest the largest is taken: the prior also ranks what was
-never shown.
+never shown. Where a prior has learnt from clicks of its own log, only displays that it did not
+learn from are predicted: as it knows the others, it would seem to deserve more strength.
 
 Memory is worth serving where the displays are predicted better than by the prior alone, by a
 one-sided test over queries, and so is the later half of the log by the sums of the earlier half.
@@ -107,6 +108,7 @@ def left_out_predictions(
     cell: NDArray[np.int64],
     gain: Floats,
     exposure: Floats,
+    predicted: NDArray[np.bool_],
     judged: tuple[Floats, Floats],
     prior: Floats,
     query: NDArray[np.int64],
@@ -114,8 +116,9 @@ def left_out_predictions(
 ) -> Predictions:
     """Return how well displays are predicted by the others of their document; see the module.
 
-    `cell`, `gain`, `exposure`, shape (n,): (query, document) of every display, c and e. `judged`,
-    shape (m,) each: clicks and examinations that judgements of every (query, document) count as.
+    `cell`, `gain`, `exposure`, shape (n,): (query, document) of every display, c and e.
+    `predicted`, shape (n,): displays that are predicted; all of them predict. `judged`, shape (m,)
+    each: clicks and examinations that judgements of every (query, document) count as.
     `prior`, `query`, shape (m,): its p and number of its query. `impressions`, shape (q,): of
     every query.
     """
@@ -124,7 +127,7 @@ def left_out_predictions(
         np.maximum(np.bincount(cell, values, len(prior))[cell] - values, 0.0) + known[cell]
         for values, known in zip(each, judged, strict=True)
     ]
-    informs = others[1] > _LEAST
+    informs = (others[1] > _LEAST) & predicted
     before, after = ((c[informs], e[informs]) for c, e in (others, each))
     known, place = np.unique(query[cell[informs]], return_inverse=True)
     p = prior[cell[informs]]

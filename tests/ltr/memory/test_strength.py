@@ -35,7 +35,10 @@ def estimated(earlier, later, prior, query, impressions):
     clicks, exposure = (np.concatenate(each) for each in zip(earlier, later, strict=True))
     cell = np.tile(np.arange(len(prior)), 2)
     nothing = np.zeros((2, len(prior)))
-    predictions = left_out_predictions(cell, clicks, exposure, nothing, prior, query, impressions)
+    every = np.ones(len(cell), dtype=bool)
+    predictions = left_out_predictions(
+        cell, clicks, exposure, every, nothing, prior, query, impressions
+    )
     return estimate_strength(predictions, earlier, later, prior, query, impressions)
 
 
@@ -92,18 +95,24 @@ def test_without_a_query_in_both_halves_nothing_is_claimed():
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.floats(0.1, 1.0)), min_size=1),
     st.lists(st.floats(0, 3), min_size=4, max_size=4),
+    st.integers(1, 3),
 )
-def test_every_display_is_predicted_by_the_others_and_judgements_of_its_document(displays, judged):
+def test_every_display_is_predicted_by_the_others_and_judgements_of_its_document(
+    displays, judged, every
+):
+    predicted = np.arange(len(displays)) % every == 0
     cell, gain, exposure = (np.array(column) for column in zip(*displays, strict=True))
     prior, query = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 0, 1, 1])
     known = 0.4 * np.array(judged), np.array(judged)
     impressions = np.array([1.0, 30.0])
-    found = left_out_predictions(cell, gain * 1.0, exposure, known, prior, query, impressions)
+    found = left_out_predictions(
+        cell, gain * 1.0, exposure, predicted, known, prior, query, impressions
+    )
     expected, informed = np.zeros((2, len(STRENGTHS))), set()
     for i, (d, c, e) in enumerate(displays):
         others = [j for j in range(len(displays)) if displays[j][0] == d and j != i]
         C, E = (sum(displays[j][n] for j in others) + known[n - 1][d] for n in (1, 2))
-        if E <= 1e-4:
+        if E <= 1e-4 or not predicted[i]:
             continue
         informed.add(query[d])
         rate = np.maximum((C + STRENGTHS * prior[d]) / (E + STRENGTHS), 1e-4)
@@ -131,10 +140,14 @@ def clicks_by(score, position, curve, seed=0, rows=200_000):
     return s, k, clicked.astype(float)
 
 
+def halves(scores):
+    return (np.arange(len(scores)) % 2).astype(np.uint8)
+
+
 def test_calibration_finds_the_probability_and_the_factors_of_positions():
     true, assumed = 1 / np.sqrt(np.arange(1.0, 11)), 1 / np.arange(1.0, 11)
     s, k, clicked = clicks_by(lambda u: u, lambda g, s: g.integers(0, 10, len(s)), true)
-    found = calibrate(s, k, clicked, assumed[k])
+    found = calibrate(s, k, clicked, assumed[k], halves(s))
     np.testing.assert_allclose(found.factor / found.factor[0], true / assumed, rtol=0.1)
     scores = np.array([0.1, 0.5, 0.9])
     level = found.factor[0]
@@ -145,7 +158,7 @@ def test_a_right_curve_keeps_factors_near_one_although_scores_follow_positions()
     curve = 1 / np.arange(1.0, 11)
     place = lambda g, s: np.clip(((1 - s) * 10 + g.normal(0, 2, len(s))), 0, 9).astype(int)  # noqa: E731
     s, k, clicked = clicks_by(lambda u: u, place, curve)
-    found = calibrate(s, k, clicked, curve[k])
+    found = calibrate(s, k, clicked, curve[k], halves(s))
     np.testing.assert_allclose(found.factor, 1, atol=0.12)
 
 
@@ -154,7 +167,8 @@ def test_it_never_turns_the_order_of_scores(scores, seed):
     generator = np.random.default_rng(seed)
     s = np.array(scores, dtype=np.float32)
     clicks = generator.integers(0, 2, len(s)).astype(float)
-    found = calibrate(s, generator.integers(0, 3, len(s)), clicks, np.full(len(s), 0.5))
+    examined = np.full(len(s), 0.5)
+    found = calibrate(s, generator.integers(0, 3, len(s)), clicks, examined, halves(s))
     ordered = np.unique(s).astype(np.float64)
     assert (np.diff(found(ordered)) >= 0).all()
     assert (found(s) > 0).all()
@@ -166,7 +180,30 @@ def test_it_never_turns_the_order_of_scores(scores, seed):
 
 def test_an_unknown_score_has_the_mean():
     s, clicks = np.array([0.0, 1.0, np.nan, 2.0]), np.array([0.0, 1.0, 0.0, 1.0])
-    found = calibrate(s, np.zeros(4, int), clicks, np.ones(4))
+    found = calibrate(s, np.zeros(4, int), clicks, np.ones(4), halves(s))
     assert found(np.array([np.nan]))[0] == found.mean == 0.5
-    unknown = calibrate(np.full(4, np.nan), np.zeros(4, int), clicks, np.ones(4))
+    unknown = calibrate(np.full(4, np.nan), np.zeros(4, int), clicks, np.ones(4), halves(s))
     np.testing.assert_allclose(unknown(np.array([0.0, 5.0])), 0.5, rtol=0.02)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_few_clicks_that_grow_exponentially_with_the_score_are_predicted(rate):
+    errors = []
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        s = generator.normal(0, 1, 4000)
+        clicks = (generator.random(len(s)) < 0.1 * np.exp(rate * s)).astype(float)
+        found = calibrate(s, np.zeros(len(s), int), clicks, np.ones(len(s)), halves(s))
+        points = np.array([-1.5, -0.5, 0.0, 1.0, 1.5])
+        errors.append(np.log(found(points) / (0.1 * np.exp(rate * points))))
+    assert np.abs(np.median(errors, axis=0)).max() < 0.25
+
+
+def test_steps_of_the_click_rate_are_found_where_clicks_show_them():
+    generator = np.random.default_rng(0)
+    s = generator.random(200_000)
+    true = lambda score: np.where(score < 0.7, 0.1, 0.5)  # noqa: E731
+    clicks = (generator.random(len(s)) < true(s)).astype(float)
+    found = calibrate(s, np.zeros(len(s), int), clicks, np.ones(len(s)), halves(s))
+    points = np.array([0.05, 0.3, 0.6, 0.8, 0.95])
+    np.testing.assert_allclose(found(points), true(points), rtol=0.05)
