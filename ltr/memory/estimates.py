@@ -51,8 +51,15 @@ class CountingRules:
         return table[grade]
 
     def examination(self, units: Units) -> NDArray[np.float32]:
-        """Return the examination of units, at least `clip`."""
-        return np.maximum(units.examination, np.float32(self.clip))
+        """Return the examination of units, that of clicks at least `clip`.
+
+        Displays without a click stay as they are: a document that stood where hardly anybody looks
+        would otherwise seem to have been looked at and left out.
+        """
+        clicked = np.flatnonzero(units.grade)
+        examined = units.examination.copy()
+        examined[clicked] = np.maximum(examined[clicked], np.float32(self.clip))
+        return examined
 
     def sum(self, units: Units, factor: Floats, reference: int) -> QueryDocumentSums:
         """Sum units at a reference time; `factor`: of examination, by position."""

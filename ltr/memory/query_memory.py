@@ -84,7 +84,7 @@ class QueryMemory:
     gains : sequence of float, optional
         Gain of each grade, the last one for all higher grades; 0 and 1, clicks, by default.
     clip : float
-        Smallest examination counted: no click weighs more than 1 / clip.
+        Smallest examination counted of a click: none weighs more than 1 / clip.
     max_queries : int or None
         Most queries served: those with the most impressions.
     max_documents : int or None

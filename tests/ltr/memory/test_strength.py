@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankloom.ltr.memory.calibration import Calibration, calibrate
+from rankloom.ltr.memory.estimates import CountingRules
 from rankloom.ltr.memory.strength import (
     BANDS,
     STRENGTHS,
@@ -16,6 +17,7 @@ from rankloom.ltr.memory.strength import (
     estimate_strength,
     left_out_predictions,
 )
+from rankloom.ltr.memory.units import no_units
 
 
 def world(k, seed, queries=300, documents=8, exposure=12.0):
@@ -127,6 +129,14 @@ def test_bands_begin_where_they_say(impressions):
     band = int(band_of(np.array([impressions]))[0])
     assert impressions < BANDS[0] or impressions >= BANDS[band] - 1e-6
     assert band == len(BANDS) - 1 or impressions < BANDS[band + 1]
+
+
+def test_only_clicks_have_a_smallest_examination():
+    examination = np.array([0.001, 0.001, 0.5, 0.5], dtype=np.float32)
+    units = no_units()._replace(grade=np.array([0, 1, 0, 2], np.uint8), examination=examination)
+    counted = CountingRules(None, (0.0, 1.0), 0.05).examination(units)
+    np.testing.assert_allclose(counted, [0.001, 0.05, 0.5, 0.5])
+    assert units.examination[1] == np.float32(0.001)
 
 
 # Calibration
