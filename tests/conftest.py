@@ -100,6 +100,13 @@ def module_postgres_schema(postgres_server):
     yield from _schemas(postgres_server)
 
 
+@pytest.fixture(scope="session")
+def shared_postgres_url(postgres_server):
+    """The URL of a schema that tests share which have namespaces of their own."""
+    for schema in _schemas(postgres_server):
+        yield schema()
+
+
 @pytest.fixture
 def postgres_url(postgres_schema):
     """The URL of an empty schema."""

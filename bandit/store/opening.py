@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..._shared.postgres import PostgresAddress, is_postgres
 from ...errors import InvalidInputError
 from .redis_address import RedisAddress, without_secrets
 from .store import Store
 
 _FORMS: Final = (
-    "sqlite:///relative.db, sqlite:////absolute/path.db, redis://host:port/db, "
-    "rediss://host:port/db or unix:///path/of/redis.sock?db=0"
+    "sqlite:///relative.db, sqlite:////absolute/path.db, postgresql://host:port/database, "
+    "redis://host:port/db, rediss://host:port/db or unix:///path/of/redis.sock?db=0"
 )
 _REDIS: Final = frozenset({"redis", "rediss", "unix"})
 
@@ -23,6 +24,8 @@ def public_url(url: str) -> str:
     >>> public_url("redis://me:secret@host/0")
     'redis://***@host/0'
     """
+    if is_postgres(url):
+        return PostgresAddress(url).shown
     return RedisAddress.of(url).shown if url.partition("://")[0] in _REDIS else url
 
 
@@ -34,14 +37,15 @@ def open_store(
     Parameters
     ----------
     url : str
-        ``sqlite:///relative.db``, ``sqlite:////absolute/path.db``, ``redis://host:port/db``,
-        ``rediss://host:port/db`` (TLS) or ``unix:///path/of/redis.sock?db=0``. Redis needs the
-        extra ``rankloom[redis]``. No message shows a password.
+        ``sqlite:///relative.db``, ``sqlite:////absolute/path.db``,
+        ``postgresql://user:password@host:port/database?schema=NAME``, ``redis://host:port/db``,
+        ``rediss://host:port/db`` (TLS) or ``unix:///path/of/redis.sock?db=0``. PostgreSQL needs
+        the extra ``rankloom[postgres]``, Redis ``rankloom[redis]``. No message shows a password.
     namespace, retriever_id : str
         What the state is kept under; states of different names share nothing.
     timeout : float
-        Seconds to wait for another writer (SQLite) or for the server's next answer (Redis); then
-        a call fails with `StoreError`.
+        Seconds to wait for another writer (SQLite, PostgreSQL) or for the server's next answer
+        (Redis); then a call fails with `StoreError`.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def open_store(
     InvalidInputError
         If the URL has none of these forms or an unknown option, or a name is empty.
     StoreError
-        If redis-py is missing.
+        If psycopg or redis-py is missing.
 
     Examples
     --------
@@ -82,6 +86,11 @@ def open_store(
 
         sqlite = SqliteBackend(url, namespace, retriever_id, path=rest[1:], timeout=timeout)
         return Store(sqlite, namespace, retriever_id)
+    if is_postgres(url):
+        from .postgres_backend import PostgresBackend
+
+        postgres = PostgresBackend(url, namespace, retriever_id, timeout)
+        return Store(postgres, namespace, retriever_id)
     if scheme in _REDIS:
         from .redis_backend import RedisBackend
 

@@ -20,18 +20,10 @@ from ..._shared.sqlite import (
     sqlite_errors,
 )
 from ...errors import StoreError
-from .backend import Backend
-from .sqlite_transaction import (
-    SqliteTransaction,
-    delete_empty_queries,
-    read_queries,
-    write_queries,
-)
+from .sql_backend import SqlBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from .transaction import Transaction
+    from collections.abc import Iterator
 
 _DAMAGED: Final = "Restore a copy of the file, or remove it and learn the state again from the log"
 _REFUSED: Final = "the store refused to work, and nothing of this batch was written"
@@ -70,7 +62,7 @@ _ADDED: Final = (("fusion_states", "mark"), ("fusion_snapshots", "note"))
 """Columns that files of earlier versions lack."""
 
 
-class SqliteBackend(Backend):
+class SqliteBackend(SqlBackend):
     """Keeps states in a file, in write-ahead mode: readers never wait, writers do for each other.
 
     The file must lie on a disk of the machine: write-ahead mode does not work across a network. On
@@ -101,79 +93,8 @@ class SqliteBackend(Backend):
                 self._closer()
             self._connection = None
 
-    def clear(self, *, keep_resets: bool) -> None:
-        """Remove the state and its snapshots, or all but the resets and the snapshots."""
-        with self._cursor(write=True) as (cursor, state):
-            cursor.execute("DELETE FROM fusion_units WHERE state = ?", (state,))
-            if not keep_resets:
-                cursor.execute("DELETE FROM fusion_snapshots WHERE state = ?", (state,))
-            else:
-                cursor.execute("UPDATE fusion_users SET sums = NULL WHERE state = ?", (state,))
-            cursor.execute(
-                "DELETE FROM fusion_users WHERE state = ? AND (wish IS NULL OR NOT ?)",
-                (state, keep_resets),
-            )
-            kept = "served" if keep_resets else "NULL"
-            cursor.execute(
-                f"UPDATE fusion_queries SET closed = NULL, served = {kept} WHERE state = ?",  # noqa: S608
-                (state,),
-            )
-            delete_empty_queries(cursor, state)
-            cursor.execute(
-                "UPDATE fusion_states SET head = NULL, closed = NULL, mark = NULL, "
-                "version = version + 1 WHERE id = ?",
-                (state,),
-            )
-
-    def put_snapshot(self, snapshot_id: str, text: str, note: str, dropped: Sequence[str]) -> None:
-        """Keep a snapshot as the newest, and what is noted of it; remove some others."""
-        with self._cursor(write=True) as (cursor, state):
-            cursor.executemany(
-                "DELETE FROM fusion_snapshots WHERE state = ? AND id = ?",
-                [(state, each) for each in (snapshot_id, *dropped)],
-            )
-            cursor.execute(
-                "INSERT INTO fusion_snapshots (state, id, text, note) VALUES (?, ?, ?, ?)",
-                (state, snapshot_id, text, note),
-            )
-
-    def snapshot_notes(self) -> dict[str, str]:
-        """Return what is noted of every snapshot by its name, the newest first; "" is nothing."""
-        with self._cursor(write=False) as (cursor, state):
-            rows = cursor.execute(
-                "SELECT id, note FROM fusion_snapshots WHERE state = ? ORDER BY number DESC",
-                (state,),
-            )
-            return {name: note or "" for name, note in rows}
-
-    def served_queries(self) -> dict[int, bytes]:
-        """Return the sums by query that were published last."""
-        with self._cursor(write=False) as (cursor, state):
-            return read_queries(cursor, state, "served")
-
-    def put_served_queries(self, rows: Mapping[int, bytes | None]) -> None:
-        """Replace some of these sums; None removes one."""
-        with self._cursor(write=True) as (cursor, state):
-            write_queries(cursor, state, "served", rows)
-
-    def get_snapshot(self, snapshot_id: str | None) -> str | None:
-        """Return a snapshot, the newest one for None; None where there is none."""
-        with self._cursor(write=False) as (cursor, state):
-            row = cursor.execute(
-                "SELECT text FROM fusion_snapshots WHERE state = ? AND (? IS NULL OR id = ?) "
-                "ORDER BY number DESC LIMIT 1",
-                (state, snapshot_id, snapshot_id),
-            ).fetchone()
-        return None if row is None else str(row[0])
-
     @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[Transaction]:
-        """Return a transaction; errors of SQLite leave it as `StoreError`."""
-        with self._cursor(write=write) as (cursor, state):
-            yield SqliteTransaction(cursor, state)
-
-    @contextmanager
-    def _cursor(self, *, write: bool) -> Iterator[tuple[sqlite3.Cursor, int]]:
+    def cursor(self, *, write: bool) -> Iterator[tuple[sqlite3.Cursor, int]]:
         """Run a transaction: whole at the end, undone by any error."""
         with self._lock, sqlite_errors(self.url, damaged=_DAMAGED, refused=_REFUSED):
             cursor = self._connected().cursor()

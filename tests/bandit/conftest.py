@@ -1,4 +1,4 @@
-"""Stores for the tests: an SQLite file, and a Redis server of our own where none is given."""
+"""Stores for the tests: an SQLite file, PostgreSQL, and a Redis server of our own where needed."""
 
 import contextlib
 import os
@@ -30,11 +30,13 @@ def redis_server(tmp_path):
         yield server
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
 def store_url(request, tmp_path):
-    """The address of an empty store, of either kind."""
+    """The address of an empty store, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/fusion.db"
+    if request.param == "postgres":
+        return request.getfixturevalue("shared_postgres_url")
     return request.getfixturevalue("redis_url")
 
 

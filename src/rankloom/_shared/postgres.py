@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import weakref
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCHEMES: Final = frozenset({"postgresql", "postgres"})
 FORM: Final = "postgresql://user:password@host:port/database"
 MAX_CONNECTIONS: Final = 8
+_READ_ONLY: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_STATEMENT_TIMEOUT: Final = b"SELECT set_config('statement_timeout', %s, true)"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SESSION: Final = {
     # A process that is stopped in the middle of a transaction must not hold its locks for ever,
@@ -99,7 +101,7 @@ class PostgresAddress:
         others = f"?{urlencode(options)}" if options else ""
         self.conninfo = f"postgresql://{parts.netloc}{parts.path}{others}"
         _, separator, host = parts.netloc.rpartition("@")
-        secret = {"password", "user", "sslpassword"}
+        secret = {"password", "sslpassword"}
         query = urlencode([(n, "***" if n in secret else v) for n, v in given], safe="/*")
         netloc = f"***@{host}" if separator else host
         self.shown = f"{parts.scheme}://{netloc}{parts.path}{'?' * bool(query)}{query}"
@@ -213,24 +215,42 @@ class PostgresServer:
         `TimeoutError` where a statement takes longer.
         """
         psycopg = _psycopg()
-        with self.errors(), self._ready().connection() as connection:
-            connection.read_only = not write
-            level = psycopg.IsolationLevel
-            connection.isolation_level = level.READ_COMMITTED if write else level.REPEATABLE_READ
-            with connection.transaction(), connection.cursor() as cursor:
-                adapter = PostgresCursor(cursor)
-                adapter.within(namespace)
-                if seconds is not None:
-                    milliseconds = str(max(round(1_000 * seconds), 1))
-                    cursor.execute(
-                        "SELECT set_config('statement_timeout', %s, true)", (milliseconds,)
-                    )
-                try:
-                    yield adapter
-                except psycopg.errors.QueryCanceled as error:
-                    if seconds is None:
-                        raise
+        with self.errors(), ExitStack() as stack:
+            cursor = self._begun(stack, namespace, write=write, seconds=seconds)
+            connection = cursor.cursor.connection
+            try:
+                yield cursor
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if not connection.closed:
+                    connection.execute("ROLLBACK")
+                if seconds is not None and isinstance(error, psycopg.errors.QueryCanceled):
                     raise TimeoutError(*error.args) from None
+                raise
+
+    def _begun(
+        self, stack: ExitStack, namespace: str | None, *, write: bool, seconds: float | None
+    ) -> PostgresCursor:
+        """Return a cursor in a new transaction; a connection that has ended meanwhile is replaced.
+
+        The statements go to the server together, for the way there and back takes longer than each.
+        """
+        psycopg = _psycopg()
+        for _ in range(MAX_CONNECTIONS):
+            with ExitStack() as borrowed:
+                connection = borrowed.enter_context(self._ready().connection())
+                cursor = borrowed.enter_context(connection.cursor())
+                with suppress(psycopg.OperationalError), connection.pipeline():
+                    cursor.execute(b"BEGIN" if write else _READ_ONLY)
+                    adapter = PostgresCursor(cursor)
+                    adapter.within(namespace)
+                    if seconds is not None:
+                        cursor.execute(_STATEMENT_TIMEOUT, (str(max(round(1_000 * seconds), 1)),))
+                if not connection.closed:
+                    stack.push(borrowed.pop_all())
+                    return adapter
+        msg = "the server ends every connection"
+        raise psycopg.OperationalError(msg)
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
@@ -276,9 +296,9 @@ class PostgresServer:
                 kwargs=self._options(),
                 min_size=0,
                 max_size=MAX_CONNECTIONS,
+                num_workers=1,
                 timeout=self._timeout,
                 configure=self._configure,
-                check=ConnectionPool.check_connection,
                 open=True,
             )
             self._pool, self._owner = pool, os.getpid()
@@ -305,6 +325,22 @@ class PostgresServer:
         wanted = ", ".join("set_config(%s, %s, false)" for _ in settings)
         pairs = [text for pair in settings.items() for text in pair]
         connection.execute(f"SELECT {wanted}".encode(), pairs)
+
+
+def shared_server(
+    url: str, timeout: float, prepare: Callable[[PostgresCursor, str], object]
+) -> PostgresServer:
+    """Return the server of a URL that others of this process hold, else a new one."""
+    with _sharing:
+        key = (url, timeout, prepare)
+        server = _shared.get(key)
+        if server is None:
+            server = _shared[key] = PostgresServer(url, timeout, prepare)
+        return server
+
+
+_sharing = threading.Lock()
+_shared: weakref.WeakValueDictionary[Any, PostgresServer] = weakref.WeakValueDictionary()
 
 
 def migrate(cursor: PostgresCursor, table: str, steps: Sequence[Sequence[str]], url: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from rankloom.bandit.store.opening import open_store
 from rankloom.bandit.store.redis_transaction import RedisTransaction
-from rankloom.bandit.store.sqlite_transaction import SqliteTransaction
+from rankloom.bandit.store.sql_transaction import SqlTransaction
 from rankloom.errors import IntegrityError, StoreError
 
 spec = importlib.util.spec_from_file_location(
@@ -226,7 +226,7 @@ def test_a_write_that_breaks_half_way_is_undone(sqlite_store, monkeypatch):
         msg = "disk I/O error"
         raise sqlite3.OperationalError(msg)
 
-    monkeypatch.setattr(SqliteTransaction, "_write_units", broken)
+    monkeypatch.setattr(SqlTransaction, "_write_units", broken)
     with pytest.raises(StoreError, match="nothing of this batch was written"):
         sqlite_store.compact(LINE + 500 * writer.STEP)
     loaded = sqlite_store.load()

@@ -9,7 +9,7 @@ from rankloom.errors import InvalidInputError
 @pytest.mark.parametrize(
     "url",
     [
-        *("fusion.db", "sqlite://fusion.db", "sqlite:///", "postgres://host/db", "redis://", ""),
+        *("fusion.db", "sqlite://fusion.db", "sqlite:///", "mysql://host/db", "redis://", ""),
         *("redis:///0", "redis://host/name", "redis://host:port/0", "unix://", "redis:host"),
     ],
 )

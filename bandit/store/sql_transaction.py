@@ -1,4 +1,4 @@
-"""Reads and writes of one stored state within one SQLite transaction."""
+"""Reads and writes of one stored state within one transaction of SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from .serialization import StoredSettings, read_reset, reset_bytes
 from .transaction import StoredPerson, StoredUser, Transaction, Writes
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..units.user_resets import UserReset
@@ -24,10 +23,13 @@ _MAX_VALUES: Final = 500
 _FIELDS: Final = ("time", "user", "session")
 
 
-class SqliteTransaction(Transaction):
-    """One transaction of a cursor; the caller begins and ends it."""
+class SqlTransaction(Transaction):
+    """One transaction of a cursor that takes question marks; the caller begins and ends it.
 
-    def __init__(self, cursor: sqlite3.Cursor, state: int) -> None:
+    Where it writes, no other transaction may write the state meanwhile.
+    """
+
+    def __init__(self, cursor: Any, state: int) -> None:
         self._cursor, self._state = cursor, state
 
     def settings(self) -> StoredSettings | None:
@@ -54,11 +56,11 @@ class SqliteTransaction(Transaction):
 
     def users(self, keys: Sequence[int] | None = None) -> dict[int, bytes]:
         """Return closed sums by user, of some users or of all."""
-        query = "SELECT user, sums FROM fusion_users WHERE state = ? AND sums IS NOT NULL"
+        query = 'SELECT "user", sums FROM fusion_users WHERE state = ? AND sums IS NOT NULL'
         if keys is None:
             rows = self._cursor.execute(query, (self._state,)).fetchall()
         else:
-            rows = list(self._select_in(f"{query} AND user", [_signed(key) for key in keys]))
+            rows = list(self._select_in(f'{query} AND "user"', [_signed(key) for key in keys]))
         return {_unsigned(user): sums for user, sums in rows}
 
     def queries(self, keys: Sequence[int] | None = None) -> dict[int, bytes]:
@@ -71,7 +73,7 @@ class SqliteTransaction(Transaction):
 
     def resets(self) -> dict[int, UserReset]:
         """Return the resets of all users that have one."""
-        query = "SELECT user, wish FROM fusion_users WHERE state = ? AND wish IS NOT NULL"
+        query = 'SELECT "user", wish FROM fusion_users WHERE state = ? AND wish IS NOT NULL'
         rows = self._cursor.execute(query, (self._state,))
         return {_unsigned(user): read_reset(reset) for user, reset in rows}
 
@@ -79,11 +81,11 @@ class SqliteTransaction(Transaction):
         """Return everything of one user."""
         which = self._state, _signed(user)
         row = self._cursor.execute(
-            "SELECT sums, wish FROM fusion_users WHERE state = ? AND user = ?", which
+            'SELECT sums, wish FROM fusion_users WHERE state = ? AND "user" = ?', which
         ).fetchone()
         sums, reset = row or (None, None)
         units = self._cursor.execute(
-            "SELECT value FROM fusion_units WHERE state = ? AND user = ? AND user <> 0", which
+            'SELECT value FROM fusion_units WHERE state = ? AND "user" = ? AND "user" <> 0', which
         )
         return StoredUser(sums, reset and read_reset(reset), [value for (value,) in units])
 
@@ -102,12 +104,14 @@ class SqliteTransaction(Transaction):
             return StoredPerson(StoredUser(None, None, []), [], {}, served)
         stored = self.user(user)
         rows = self._cursor.execute(
-            "SELECT user, value FROM fusion_units "
-            "WHERE state = ? AND session = ? AND session <> 0 AND (user = 0 OR user <> ?)",
+            'SELECT "user", value FROM fusion_units '
+            'WHERE state = ? AND session = ? AND session <> 0 AND ("user" = 0 OR "user" <> ?)',
             (self._state, _signed(session), _signed(user)),
         ).fetchall()
         resets = {} if stored.reset is None else {user: stored.reset}
-        others = "SELECT user, wish FROM fusion_users WHERE state = ? AND wish IS NOT NULL AND user"
+        others = (
+            'SELECT "user", wish FROM fusion_users WHERE state = ? AND wish IS NOT NULL AND "user"'
+        )
         for other, reset in self._select_in(others, list({other for other, _ in rows})):
             resets[_unsigned(other)] = read_reset(reset)
         return StoredPerson(stored, [value for _, value in rows], resets, served)
@@ -159,8 +163,8 @@ class SqliteTransaction(Transaction):
             ("wish", {user: reset_bytes(reset) for user, reset in writes.resets.items()}),
         ):
             self._cursor.executemany(
-                f"INSERT INTO fusion_users (state, user, {column}) VALUES (?, ?, ?) "  # noqa: S608
-                f"ON CONFLICT (state, user) DO UPDATE SET {column} = excluded.{column}",
+                f'INSERT INTO fusion_users (state, "user", {column}) VALUES (?, ?, ?) '  # noqa: S608
+                f'ON CONFLICT (state, "user") DO UPDATE SET {column} = excluded.{column}',
                 [(self._state, _signed(user), row) for user, row in rows.items()],
             )
         if None in writes.users.values():
@@ -185,9 +189,9 @@ class SqliteTransaction(Transaction):
             for value, time, user, session in zip(values, *columns, strict=True)
         ]
         self._cursor.executemany(
-            "INSERT INTO fusion_units (state, key, time, user, session, change, value) "
+            'INSERT INTO fusion_units (state, key, time, "user", session, change, value) '
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (state, key) DO UPDATE SET "
-            "time = excluded.time, user = excluded.user, session = excluded.session, "
+            'time = excluded.time, "user" = excluded."user", session = excluded.session, '
             "change = excluded.change, value = excluded.value",
             rows,
         )
@@ -203,7 +207,7 @@ class SqliteTransaction(Transaction):
         return None if row is None else row[0]
 
 
-def read_queries(cursor: sqlite3.Cursor, state: int, column: str) -> dict[int, bytes]:
+def read_queries(cursor: Any, state: int, column: str) -> dict[int, bytes]:
     """Return the closed or the served sums of all queries."""
     rows = cursor.execute(
         f"SELECT query, {column} FROM fusion_queries "  # noqa: S608
@@ -213,9 +217,7 @@ def read_queries(cursor: sqlite3.Cursor, state: int, column: str) -> dict[int, b
     return {_unsigned(query): sums for query, sums in rows}
 
 
-def write_queries(
-    cursor: sqlite3.Cursor, state: int, column: str, rows: Mapping[int, bytes | None]
-) -> None:
+def write_queries(cursor: Any, state: int, column: str, rows: Mapping[int, bytes | None]) -> None:
     """Replace the closed or the served sums of some queries; None removes one."""
     cursor.executemany(
         f"INSERT INTO fusion_queries (state, query, {column}) VALUES (?, ?, ?) "  # noqa: S608
@@ -226,7 +228,7 @@ def write_queries(
         delete_empty_queries(cursor, state)
 
 
-def delete_empty_queries(cursor: sqlite3.Cursor, state: int) -> None:
+def delete_empty_queries(cursor: Any, state: int) -> None:
     """Remove queries that have neither closed nor served sums."""
     cursor.execute(
         "DELETE FROM fusion_queries WHERE state = ? AND closed IS NULL AND served IS NULL",
