@@ -188,7 +188,6 @@ class Learner:
                 arms = self.evidence.arms
                 self._replica.refresh()
                 self._adopt(arms)
-            self.evidence.state.changed()
 
     def add_arm(self, *feature_uris: str) -> None:
         """Make channels known."""

@@ -56,6 +56,8 @@ class ClosedSums:
 
     def without_users(self, users: NDArray[np.uint64]) -> ClosedSums:
         """Drop the sums of some users."""
+        if not len(users):
+            return self
         others = self.tables.users.without(users)
         return replace(self, tables=self.tables._replace(users=others))
 

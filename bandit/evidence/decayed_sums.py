@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +11,12 @@ from ..base.timestamps import NO_TIME, decay
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+SMALL_PART: Final = 0.125
+"""Share of contexts up to which few are added to many."""
+
+ROUNDING: Final = 1e-13
+"""Share of what was subtracted that may be left of nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class DecayedSums:
             return self
         if not len(self):
             return other
+        if len(other) < SMALL_PART * len(self):
+            return self._with_few(other, half_life_us)
         keys = np.union1d(self.keys, other.keys)
         places = [np.searchsorted(keys, part.keys) for part in (self, other)]
         times = np.full(len(keys), NO_TIME, np.int64)
@@ -66,6 +74,40 @@ class DecayedSums:
         for part, at in zip((self, other), places, strict=True):
             values[at] += part.decayed_to(times[at], half_life_us)
         return DecayedSums(keys, times, values, self.squared)
+
+    def _with_few(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
+        """Add few contexts: as `add`, without a look at the contexts that stay as they are."""
+        at = np.searchsorted(self.keys, other.keys)
+        new = self.keys[np.minimum(at, len(self) - 1)] != other.keys
+        keys = np.insert(self.keys, at[new], other.keys[new])
+        times = np.insert(self.times, at[new], other.times[new])
+        values = np.insert(self.values, at[new], 0.0, axis=0)
+        at = np.searchsorted(keys, other.keys)
+        latest = np.maximum(times[at], other.times)
+        before = DecayedSums(keys[at], times[at], values[at], self.squared)
+        times[at] = latest
+        values[at] = before.decayed_to(latest, half_life_us)
+        values[at] += other.decayed_to(latest, half_life_us)
+        return DecayedSums(keys, times, values, self.squared)
+
+    def subtract(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
+        """Return the sums without others that are in them; all contexts stay."""
+        negative = DecayedSums(other.keys, other.times, -other.values, other.squared)
+        return self.add(negative, half_life_us)
+
+    def subtract_counts(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
+        """Return sums that are counts without others that are in them.
+
+        None becomes negative by rounding, and a context of which only rounding is left goes.
+        """
+        if not len(other):
+            return self
+        left = self.subtract(other, half_life_us)
+        at = np.searchsorted(left.keys, other.keys)
+        rows = left.values[at] = np.maximum(left.values[at], 0.0)
+        taken = other.decayed_to(left.times[at], half_life_us)[:, self.squared :].sum(axis=1)
+        is_empty = rows[:, self.squared :].sum(axis=1) <= ROUNDING * taken
+        return left.without(other.keys[is_empty])
 
     def decayed_to(
         self, times: NDArray[np.int64] | int, half_life_us: float

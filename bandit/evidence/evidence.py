@@ -484,8 +484,8 @@ class Evidence:
     def reading_copy(self) -> Self:
         """Return a copy to read sums from, while rows go on being folded into this one.
 
-        It costs a copy of the open units; sums and counts are those of this moment. Sessions are
-        not in it, and nothing may be folded into it.
+        It costs what changed since the last one; the sums are those of this moment. Nothing may be
+        folded into it.
         """
         return self.of_state(self.state.reading_copy(), self.max_users)
 

@@ -24,6 +24,7 @@ from ..units.unit_table import UnitTable
 from ..units.user_resets import UserReset, UserResets
 from .closed_sums import ClosedSums
 from .reports import EvidenceSummary, MergeReport
+from .running_sums import FrozenSums, RunningSums
 from .sum_tables import KINDS, SumTables, make_sums, tables_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from ..base.sums import Sums
     from ..interactions.columns import EventColumns
     from ..interactions.live_event import LiveEvent
+    from ..units.encoding import Encoded
+    from ..units.fold_arrays import FoldCounts
     from ..units.record import UnitBatch
     from .decayed_sums import DecayedSums
 
@@ -64,30 +67,44 @@ class EvidenceState:
         self.sessions = LiveSessions()
         self.revision = 0
         self.inferred_executions = InferredExecutions()
-        self.cached_tables: tuple[int, SumTables, set[str]] = (-1, self.closed.tables, set())
+        self._running: RunningSums | FrozenSums | None = None
 
     def changed(self, units: int | None = None) -> None:
         """Note a change of so many units, of all that there are for None."""
         if units is None:
             units = len(self.units) + len(self.closed.tables.users)
+            self._running = None
         self.revision += max(units, 1)
 
-    def tables(self, *kinds: str) -> SumTables:
-        """Return the sums of everything, open and closed; computed once per revision."""
-        if self.cached_tables[0] != self.revision:
-            self.cached_tables = self.revision, self.closed.tables, set()
-        _, tables, present = self.cached_tables
-        missing = set(kinds) - present
-        if missing:
-            opened = self.sum(self.units.batch, missing)
-            tables = tables.add(opened, self.identity.half_life_us, missing)
-            self.cached_tables = self.revision, tables, present | missing
-        return tables
+    @property
+    def running(self) -> RunningSums | FrozenSums:
+        """Sums of everything, in which changes of units are to be noted."""
+        sums = self._running
+        if isinstance(sums, RunningSums) and sums.closed is not self.closed.tables:
+            sums = None
+        if sums is None:
+            settings = self.identity.half_life_us, self.max_queries
+            sums = self._running = RunningSums(self.closed.tables, self.sum, *settings)
+        return sums
 
-    def sum(self, batch: UnitBatch, kinds: Collection[str] = KINDS) -> SumTables:
-        """Return the sums of some units."""
+    def tables(self, *kinds: str) -> SumTables:
+        """Return the sums of everything, open and closed, up to date for the kinds requested."""
+        return self.running.tables(self.units, kinds)
+
+    def add_up(self) -> bool:
+        """Do a part of the sums that a posterior needs; return whether the rest is little."""
+        return self.running.step(self.units, self._kinds_of_posterior())
+
+    def _kinds_of_posterior(self) -> Collection[str]:
+        return KINDS if self.max_queries else set(KINDS) - {"queries"}
+
+    def sum(
+        self, batch: UnitBatch, kinds: Collection[str] = KINDS, max_queries: int | None = None
+    ) -> SumTables:
+        """Return the sums of some units, of at most so many queries; None: as many as may be."""
         settings = self.identity, self.rewards, self.segments.ids, len(self.arms), self.resets
-        return tables_of(batch, *settings, kinds, max_queries=self.max_queries)
+        most = self.max_queries if not self.max_queries or max_queries is None else max_queries
+        return tables_of(batch, *settings, kinds, max_queries=most)
 
     def read(
         self,
@@ -120,12 +137,7 @@ class EvidenceState:
         """Fold columns into units; times after `now` count as of then."""
         columns, future_times = columns.until(now)
         encoded = encode(columns, self.arms, self.segments, self.rewards)
-        counts = self.units.fold(
-            encoded.rows,
-            encoded.scores,
-            encoded.contributions,
-            refuse_before=self.closed.compacted_before,
-        )
+        counts = self._fold_rows(encoded, self.closed.compacted_before)
         self.changed(counts.opened + counts.changed)
         self.sessions.refresh(self.units)
         return UpdateReport(
@@ -191,7 +203,10 @@ class EvidenceState:
             logged.add(event.scores, event.weights)
             scores, weights = logged.matrices()
             contributions, bad, unknown = scores * weights, logged.bad, logged.unknown
-        before = self.units.session_of(row.execution, row.document)
+        at = self.units.find(row.execution, row.document)
+        before = NO_ID if at < 0 else int(self.units.records["session"][at])
+        if self._running is not None:
+            self.running.note(self.units, [at])
         at, opened, changed = self.units.fold_one(row, scores, contributions)
         if opened or changed:
             self.changed(1)
@@ -305,10 +320,10 @@ class EvidenceState:
         """Return a copy to read sums from, while rows go on being folded into this one."""
         made = self.fresh(self.source)
         made.segments.add(self.segments.names)
-        made.units = self.units.reading_copy(made.arms, made.segments)
+        made.units = self.units  # to be counted only
         made.closed, made.revision = self.closed, self.revision
         made.sessions = self.sessions.reading_copy()
-        made.cached_tables = self.cached_tables
+        made._running = self.running.frozen(self.units, self._kinds_of_posterior())
         return made
 
     def follow(self, before: EvidenceState) -> None:
@@ -379,10 +394,15 @@ class EvidenceState:
     ) -> tuple[int, int, int]:
         """Fold units as `fold_units`, without a change of sessions."""
         encoded = encode_units(batch, self.units, arms, segments)
-        counts = self.units.fold(
-            encoded.rows, encoded.scores, encoded.contributions, refuse_before=refuse_before
-        )
+        counts = self._fold_rows(encoded, refuse_before)
         return counts.opened, counts.changed, counts.refused
+
+    def _fold_rows(self, encoded: Encoded, refuse_before: int) -> FoldCounts:
+        """Fold rows, and let the sums know what the units were before."""
+        if self._running is not None:
+            self.running.note_rows(self.units, encoded.rows)
+        rows, scores, contributions = encoded[:3]
+        return self.units.fold(rows, scores, contributions, refuse_before=refuse_before)
 
     def _take_out(self, keys: Collection[bytes]) -> NDArray[np.void]:
         """Remove units by the keys of a store, and return them; they stay in their sessions."""
@@ -393,6 +413,7 @@ class EvidenceState:
         removed = self.units.records[~stays]
         if len(removed):
             self.units = self.units.take(stays)
+            self._running = None
         return removed
 
     def _left_out(self, event: LiveEvent) -> str | None:

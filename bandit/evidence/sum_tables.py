@@ -56,6 +56,23 @@ class SumTables(NamedTuple):
             **{kind: getattr(self, kind).add(getattr(other, kind), half_life_us) for kind in kinds}
         )
 
+    def subtract(
+        self, other: SumTables, half_life_us: float, kinds: Collection[str] = KINDS
+    ) -> SumTables:
+        """Return the sums without those of units that are in them, for the kinds requested."""
+        parts = {}
+        for kind in kinds:
+            ours, theirs = getattr(self, kind), getattr(other, kind)
+            is_counts = kind in {"groups", "users"}
+            subtract = ours.subtract_counts if is_counts else ours.subtract
+            parts[kind] = subtract(theirs, half_life_us)
+        if "queries" in parts:
+            at = np.searchsorted(parts["queries"].keys, other.queries.keys)
+            counts = layout(self.groups.values.shape[1] // BLOCKS).counts.ravel()
+            cells = np.ix_(at, counts)
+            parts["queries"].values[cells] = np.maximum(parts["queries"].values[cells], 0.0)
+        return self._replace(**parts)
+
     def realigned(self, codes: NDArray[np.int32], arms: int) -> SumTables:
         """Return the same sums for other arms; `codes` are the new places of the old ones."""
         return SumTables(

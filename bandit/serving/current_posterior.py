@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time as clock
 import warnings
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ...errors import NoExposuresError
 from ..posterior.simplex import Bounds
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("rankloom")
+
+BETWEEN_STEPS: Final = 0.001
+"""Seconds for which the lock is free: who waits for it would not get it in less."""
 
 
 class EvidenceSource(Protocol):
@@ -98,8 +102,7 @@ class CurrentPosterior:
 
         Returns whether there is one that any evidence is behind; the prior is not held.
         """
-        with self._source.locked():
-            evidence = self._source.evidence.reading_copy()
+        evidence = self._reading_copy()
         try:
             computed = self.compute(evidence)
         except NoExposuresError:
@@ -109,6 +112,15 @@ class CurrentPosterior:
             for note in self._new_notes(computed):
                 logger.warning("fusion: %s", note)
         return self.held is not None
+
+    def _reading_copy(self) -> Evidence:
+        """Return the evidence of one moment; others get the lock while it is being added up."""
+        while True:
+            with self._source.locked():
+                evidence = self._source.evidence
+                if evidence.state.add_up():
+                    return evidence.reading_copy()
+            clock.sleep(BETWEEN_STEPS)
 
     @property
     def is_stale(self) -> bool:

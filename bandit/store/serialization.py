@@ -157,7 +157,9 @@ def catch_up(
     state.segments.add(settings.segments)
     state.closed = replace(state.closed, compacted_before=settings.compacted_before)
     later = [user for user, reset in resets.items() if state.resets.set(user, reset)]
-    state.closed = state.closed.without_users(np.array(later, np.uint64))
+    if later:
+        state.closed = state.closed.without_users(np.array(later, np.uint64))
+        state.changed()
     fold_stored(state, units)
 
 

@@ -69,6 +69,11 @@ class RowArrays(NamedTuple):
     position: NDArray[np.int32]
     scored: NDArray[np.int32]
 
+    def keys(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return the executions and documents of the rows that have both."""
+        has = self.execution >= 0
+        return self.execution_ids[self.execution[has]], self.document_ids[self.document[has]]
+
 
 class SingleRow:
     """One row as arrays of length 1 that are made once and written over.

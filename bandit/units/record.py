@@ -10,6 +10,8 @@ from ..._shared.ids import NO_ID
 from ..base.timestamps import NO_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 UNIT: Final = np.dtype(
@@ -77,6 +79,42 @@ class UnitBatch(NamedTuple):
     records: NDArray[np.void]
     scores: NDArray[np.float64]
     contributions: NDArray[np.float64]
+
+    def take(self, units: NDArray[np.integer] | slice) -> UnitBatch:
+        """Return a copy of some units, with no other rows of scores than theirs."""
+        records = self.records[units].copy()
+        has = np.flatnonzero(records["scored"] >= 0)
+        rows = records["scored"][has]
+        records["scored"][has] = np.arange(len(has), dtype=np.int32)
+        return UnitBatch(records, self.scores[rows], self.contributions[rows])
+
+    def differs(self, other: UnitBatch) -> NDArray[np.bool_]:
+        """Return which units are not what the units in the same places of another batch are."""
+        ours, theirs = self.records, other.records
+        names = [name for name in UNIT.names or () if name != "scored"]
+        changed: NDArray[np.bool_] = np.any([ours[name] != theirs[name] for name in names], axis=0)
+        has, had = ours["scored"] >= 0, theirs["scored"] >= 0
+        changed |= has != had
+        both = np.flatnonzero(has & had)
+        rows = ours["scored"][both], theirs["scored"][both]
+        for new, old in ((self.scores, other.scores), (self.contributions, other.contributions)):
+            x, y = new[rows[0]], old[rows[1]]
+            changed[both] |= ((x != y) & ~(np.isnan(x) & np.isnan(y))).any(axis=1)
+        return changed
+
+    @classmethod
+    def joined(cls, parts: Sequence[UnitBatch]) -> UnitBatch:
+        """Return the units of several batches, one or more."""
+        # np.concatenate compares the fields of structured arrays one by one, which takes longer.
+        records, at, scored = np.empty(sum(len(part.records) for part in parts), UNIT), 0, 0
+        for part in parts:
+            rows = records[at : at + len(part.records)]
+            rows[:] = part.records
+            if scored:
+                rows["scored"][rows["scored"] >= 0] += scored
+            at, scored = at + len(part.records), scored + len(part.scores)
+        scores, contributions = zip(*((part.scores, part.contributions) for part in parts))
+        return cls(records, np.concatenate(scores), np.concatenate(contributions))
 
 
 def hash_key(execution: int, document: int) -> int:

@@ -80,6 +80,10 @@ class UnitTable:
         """All units with their scores, without a copy."""
         return UnitBatch(self.records, self.scores, self.contributions)
 
+    def part(self, start: int, end: int) -> UnitBatch:
+        """Some of the units, without a copy."""
+        return UnitBatch(self.records[start:end], self.scores, self.contributions)
+
     def fold(
         self,
         rows: RowArrays,
@@ -187,25 +191,12 @@ class UnitTable:
             searching, slot = searching[further], (slot[further] + np.uint64(1)) & last
         return places
 
-    def session_of(self, execution: int, document: int) -> int:
-        """Return the session of a unit, `NO_ID` where there is none."""
-        at = self.find(execution, document)
-        return NO_ID if at < 0 else int(self._records["session"][at])
-
     def sessions_of(self, records: NDArray[np.void]) -> NDArray[np.uint64]:
         """Return the sessions of the units that have the keys of records, `NO_ID` where none."""
         at = self.find_all(records["execution"], records["document"])
         sessions = np.full(len(at), NO_ID, np.uint64)
         sessions[at >= 0] = self._records["session"][at[at >= 0]]
         return sessions
-
-    def reading_copy(self, arms: CodeTable[str], segments: CodeTable[tuple[str, ...]]) -> UnitTable:
-        """Return a copy without an index, for other code tables; nothing can be folded into it."""
-        made = UnitTable(arms, segments)
-        made._records, made._used = self.records.copy(), self._used
-        made._scores, made._contributions = self.scores.copy(), self.contributions.copy()
-        made._scored, made.unexposed = self._scored, self.unexposed
-        return made
 
     def take(self, rows: NDArray[Any]) -> UnitTable:
         """Return a copy that holds only some units."""
