@@ -12,6 +12,7 @@ from ..errors import InvalidInputError
 from .base.timestamps import moment_of
 from .interactions.live_event import read_event
 from .sessions.session_units import SESSION_LENGTH
+from .units.unit_memory import BeyondMemory
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -47,6 +48,8 @@ class Learner:
         self._lock = threading.RLock()
         self._max_queries = max_queries
         self.evidence, self.store = evidence, store
+        if store is not None:
+            evidence.state.units.memory = BeyondMemory()
         self.left_out: Counter[str] = Counter()
         self._is_compiled = False
         self._replica = None if store is None else self._follow(store)

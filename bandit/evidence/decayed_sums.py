@@ -90,24 +90,20 @@ class DecayedSums:
         values[at] += other.decayed_to(latest, half_life_us)
         return DecayedSums(keys, times, values, self.squared)
 
-    def subtract(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
-        """Return the sums without others that are in them; all contexts stay."""
-        negative = DecayedSums(other.keys, other.times, -other.values, other.squared)
-        return self.add(negative, half_life_us)
+    def negated(self) -> DecayedSums:
+        """Return what takes these sums away where it is added."""
+        return DecayedSums(self.keys, self.times, -self.values, self.squared)
 
-    def subtract_counts(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
-        """Return sums that are counts without others that are in them.
+    def without_rounding(self, taken: DecayedSums, half_life_us: float) -> DecayedSums:
+        """Return sums that are counts, some of which others were taken from.
 
-        None becomes negative by rounding, and a context of which only rounding is left goes.
+        None is negative by rounding then, and a context of which only rounding is left goes.
         """
-        if not len(other):
-            return self
-        left = self.subtract(other, half_life_us)
-        at = np.searchsorted(left.keys, other.keys)
-        rows = left.values[at] = np.maximum(left.values[at], 0.0)
-        taken = other.decayed_to(left.times[at], half_life_us)[:, self.squared :].sum(axis=1)
-        is_empty = rows[:, self.squared :].sum(axis=1) <= ROUNDING * taken
-        return left.without(other.keys[is_empty])
+        at = np.searchsorted(self.keys, taken.keys)
+        rows = self.values[at] = np.maximum(self.values[at], 0.0)
+        before = taken.decayed_to(self.times[at], half_life_us)[:, self.squared :].sum(axis=1)
+        is_empty = rows[:, self.squared :].sum(axis=1) <= ROUNDING * before
+        return self.without(taken.keys[is_empty]) if is_empty.any() else self
 
     def decayed_to(
         self, times: NDArray[np.int64] | int, half_life_us: float
@@ -130,7 +126,7 @@ class DecayedSums:
             values[known] = self.select(at[known]).decayed_to(time, half_life_us)
         return values
 
-    def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> DecayedSums:
+    def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_] | slice) -> DecayedSums:
         """Return some contexts; indices must ascend where the result is to be searched."""
         return DecayedSums(self.keys[chosen], self.times[chosen], self.values[chosen], self.squared)
 

@@ -139,9 +139,10 @@ class RunningSums:
             self._begin()
             return
         self._before.clear()
-        self._add(after, self._kinds)
-        gone = self._sum_of(before, self._kinds, _UNLIMITED)
-        self._tables = self._tables.subtract(gone, self._half_life, self._kept(self._kinds))
+        added, taken = (self._sum_of(each, self._kinds, _UNLIMITED) for each in (after, before))
+        kinds = self._kept(self._kinds)
+        self._tables = self._tables.exchange(added, taken, self._half_life, kinds)
+        self._count_queries()
 
     def _is_of_others(self, before: UnitBatch, after: UnitBatch) -> bool:
         """Return whether the newest unit is another one now, or a query may have lost its last.
@@ -157,6 +158,9 @@ class RunningSums:
     def _add(self, batch: UnitBatch, kinds: Collection[str]) -> None:
         added = self._sum_of(batch, kinds, _UNLIMITED)
         self._tables = self._tables.add(added, self._half_life, self._kept(kinds))
+        self._count_queries()
+
+    def _count_queries(self) -> None:
         if len(self._tables.queries) > self._max_queries:
             self._too_many_queries = True
             self._tables = self._tables._replace(queries=self.closed.queries)
@@ -178,9 +182,8 @@ class FrozenSums:
     def __init__(self, tables: SumTables, late: Callable[[], DecayedSums] | None = None) -> None:
         self._tables, self._late = tables, late
 
-    def tables(self, units: UnitTable, kinds: Collection[str]) -> SumTables:
-        """Return the sums, whatever became of the units."""
-        del units
+    def tables(self, kinds: Collection[str]) -> SumTables:
+        """Return the sums."""
         if "queries" in kinds and self._late is not None:
             self._tables, self._late = self._tables._replace(queries=self._late()), None
         return self._tables

@@ -67,7 +67,8 @@ class EvidenceState:
         self.sessions = LiveSessions()
         self.revision = 0
         self.inferred_executions = InferredExecutions()
-        self._running: RunningSums | FrozenSums | None = None
+        self._running: RunningSums | None = None
+        self.frozen: FrozenSums | None = None
 
     def changed(self, units: int | None = None) -> None:
         """Note a change of so many units, of all that there are for None."""
@@ -77,18 +78,18 @@ class EvidenceState:
         self.revision += max(units, 1)
 
     @property
-    def running(self) -> RunningSums | FrozenSums:
+    def running(self) -> RunningSums:
         """Sums of everything, in which changes of units are to be noted."""
         sums = self._running
-        if isinstance(sums, RunningSums) and sums.closed is not self.closed.tables:
-            sums = None
-        if sums is None:
+        if sums is None or sums.closed is not self.closed.tables:
             settings = self.identity.half_life_us, self.max_queries
             sums = self._running = RunningSums(self.closed.tables, self.sum, *settings)
         return sums
 
     def tables(self, *kinds: str) -> SumTables:
         """Return the sums of everything, open and closed, up to date for the kinds requested."""
+        if self.frozen is not None:
+            return self.frozen.tables(kinds)
         return self.running.tables(self.units, kinds)
 
     def add_up(self) -> bool:
@@ -323,7 +324,7 @@ class EvidenceState:
         made.units = self.units  # to be counted only
         made.closed, made.revision = self.closed, self.revision
         made.sessions = self.sessions.reading_copy()
-        made._running = self.running.frozen(self.units, self._kinds_of_posterior())
+        made.frozen = self.running.frozen(self.units, self._kinds_of_posterior())
         return made
 
     def follow(self, before: EvidenceState) -> None:

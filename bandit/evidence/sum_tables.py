@@ -56,20 +56,26 @@ class SumTables(NamedTuple):
             **{kind: getattr(self, kind).add(getattr(other, kind), half_life_us) for kind in kinds}
         )
 
-    def subtract(
-        self, other: SumTables, half_life_us: float, kinds: Collection[str] = KINDS
+    def exchange(
+        self,
+        added: SumTables,
+        taken: SumTables,
+        half_life_us: float,
+        kinds: Collection[str] = KINDS,
     ) -> SumTables:
-        """Return the sums without those of units that are in them, for the kinds requested."""
+        """Return the sums with others, and without some that are in them, for the kinds requested.
+
+        What is exchanged is added up first: there are never more than two copies of all sums.
+        """
         parts = {}
         for kind in kinds:
-            ours, theirs = getattr(self, kind), getattr(other, kind)
-            is_counts = kind in {"groups", "users"}
-            subtract = ours.subtract_counts if is_counts else ours.subtract
-            parts[kind] = subtract(theirs, half_life_us)
-        if "queries" in parts:
-            at = np.searchsorted(parts["queries"].keys, other.queries.keys)
-            counts = layout(self.groups.values.shape[1] // BLOCKS).counts.ravel()
-            cells = np.ix_(at, counts)
+            ours, new, old = (getattr(each, kind) for each in (self, added, taken))
+            parts[kind] = ours.add(new.add(old.negated(), half_life_us), half_life_us)
+            if len(old) and kind in {"groups", "users"}:
+                parts[kind] = parts[kind].without_rounding(old, half_life_us)
+        if "queries" in parts and len(taken.queries):
+            at = np.searchsorted(parts["queries"].keys, taken.queries.keys)
+            cells = np.ix_(at, layout(self.groups.values.shape[1] // BLOCKS).counts.ravel())
             parts["queries"].values[cells] = np.maximum(parts["queries"].values[cells], 0.0)
         return self._replace(**parts)
 

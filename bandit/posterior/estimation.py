@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import InvalidInputError
 from ..base.contexts import GLOBAL
+from ..base.sums import Sums
 from .fusion_posterior import KAPPA, FusionPosterior, Level
 from .hierarchy import COLD_PRIOR_STRENGTH, Moments, effective, top_posterior, trials
 from .linear import LinearPosterior
@@ -15,7 +16,8 @@ from .query_level import QueryLevel
 from .simplex import HALFWAY, MAX_SHARPNESS, MAX_SLOPE_SHARPNESS, Bounds, sharpness
 
 if TYPE_CHECKING:
-    from ..base.sums import Sums
+    from collections.abc import Iterable, Iterator
+
     from .beta import BetaPosterior
 
 Kind = Literal["auto", "beta", "linear"]
@@ -24,7 +26,7 @@ Kind = Literal["auto", "beta", "linear"]
 def estimate(
     top: Sums,
     segments: Sums | None = None,
-    users: Sums | None = None,
+    users: Sums | Iterable[Sums] | None = None,
     queries: Sums | None = None,
     *,
     posterior: Kind = "auto",
@@ -37,7 +39,8 @@ def estimate(
 
     `top`: one row, the global context.
     `segments`: with their `contexts`.
-    `users`: for how much users differ; the sums of one user come with a request for weights.
+    `users`: for how much users differ, all at once or in parts; the sums of one user come with a
+    request for weights.
     `queries`: for how much queries differ, likewise; None: there is no query level.
     `posterior`: "auto" is linear where scores as fused were logged.
     `floor`, `cap`: smallest and largest weight, see `Bounds`.
@@ -54,12 +57,7 @@ def estimate(
     >>> estimate(top, floor=0.2, cap=0.6).mean().round(2)
     array([0.6, 0.4])
     """
-    for name, sums in (
-        ("top", top),
-        ("segments", segments),
-        ("users", users),
-        ("queries", queries),
-    ):
+    for name, sums in (("top", top), ("segments", segments), ("queries", queries)):
         _check(name, sums, len(top.arms))
     bounds = Bounds.of(len(top.arms), floor=floor, cap=cap)
     beta = top_posterior(top)
@@ -71,7 +69,7 @@ def estimate(
         gamma=sharpness(float(effective(top).sum()), MAX_SHARPNESS, halfway),
         slope_gamma=sharpness(_scored_exposures(top), MAX_SLOPE_SHARPNESS, halfway),
         bounds=bounds,
-        prior_strength=_prior_strength(beta, users, top),
+        prior_strength=_prior_strength(beta, _checked_parts(users, len(top.arms)), top),
         kappa=kappa,
         query_level=None if queries is None else QueryLevel.estimate(top, queries, beta, linear),
     )
@@ -107,7 +105,7 @@ def _segment_levels(
     if segments.contexts is None:
         msg = "segments.contexts: got None, expected ('segment', *values) for every row"
         raise InvalidInputError(msg)
-    k = _prior_strength(parent.beta, segments, top)
+    k = _prior_strength(parent.beta, [segments], top)
     return {
         context: Level(
             parent.beta.child(segments.N[row], segments.S[row], segments.F[row], k),
@@ -125,10 +123,16 @@ def _linear_child(
     return parent.child(segments.A[row], segments.b[row])
 
 
-def _prior_strength(parent: BetaPosterior, children: Sums | None, top: Sums) -> float:
-    if children is None or not len(children.N):
-        return COLD_PRIOR_STRENGTH
-    return Moments.of(parent.mean, children, trials(top)[0]).strength(COLD_PRIOR_STRENGTH)
+def _prior_strength(parent: BetaPosterior, children: Iterable[Sums], top: Sums) -> float:
+    parts = (Moments.of(parent.mean, part, trials(top)[0]) for part in children)
+    return sum(parts, Moments()).strength(COLD_PRIOR_STRENGTH)
+
+
+def _checked_parts(users: Sums | Iterable[Sums] | None, arms: int) -> Iterator[Sums]:
+    parts = [] if users is None else [users] if isinstance(users, Sums) else users
+    for part in parts:
+        _check("users", part, arms)
+        yield part
 
 
 def _check(name: str, sums: Sums | None, arms: int) -> None:

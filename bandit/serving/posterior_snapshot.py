@@ -19,6 +19,7 @@ from ..sessions.session_units import SESSION_LENGTH
 from .fusion_weights import FusionWeights
 from .personal_cache import PersonalCache, PersonalKey
 from .query_table import QueryTable
+from .user_table import UserTable
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -38,7 +39,7 @@ class PosteriorSnapshot:
     `revision`, `time`: of the evidence; the time of its newest unit.
     `size`: units and users that it was computed from.
     `top`, `segments`: the global context and every segment.
-    `users`: every user, by `user_keys`.
+    `users`: every user.
     `queries`: sums of the queries that have weights of their own; None where none may have.
     `sessions`: what every running session had shown by then: the users' sums hold it.
     Raises NoExposuresError if there are clicks and no row says what was shown. Without any evidence
@@ -54,15 +55,16 @@ class PosteriorSnapshot:
         self.arms, self.time = evidence.arms, sums.time
         self.identity, self.revision = evidence.identity, evidence.revision
         self.size = evidence.summary.open_units + evidence.summary.users
-        self.user_keys, self.users = evidence.user_sums()
+        table, half_life = evidence.state.tables("users").users, self.identity.half_life_us
+        self.users = UserTable(table, self.arms, self.time, half_life)
         self.sessions: dict[int, SessionUnits] = evidence.state.sessions.all()
         self.queries, queries = None, None
         if evidence.max_queries:
-            table, half_life = evidence.state.queries(), self.identity.half_life_us
+            table = evidence.state.queries()
             self.queries = QueryTable(table, self.arms, self.time, half_life)
             queries = read_queries(table, self.arms, self.time, half_life)
         self.posterior = estimate(
-            self.top, self.segments, self.users, queries, posterior=posterior, **options
+            self.top, self.segments, self.users.parts(), queries, posterior=posterior, **options
         )
         self._cache = PersonalCache()
         self._weights: FusionWeights | None = None
@@ -113,7 +115,7 @@ class PosteriorSnapshot:
         session_id: str | None,
         now: dt.datetime | int | None,
     ) -> PersonalSums:
-        user = None if user_id is None else self.user(user_id)
+        user = None if user_id is None else self.users.find(user_id)
         if session_id is None:
             return PersonalSums(user)
         key = PersonalKey(stable_id(session_id), user_id)
@@ -156,14 +158,6 @@ class PosteriorSnapshot:
             units = UnitContributions.of(known.records, known.contributions, state.rules)
             user = user.without(aligned(units.sums(held, self.time), known.arms, self.arms))
         return PersonalSums(user, session, int(chosen.sum()))
-
-    def user(self, user_id: str) -> ArmSums | None:
-        """Return a user's long-term sums; None where nothing is known of the user."""
-        key = stable_id(user_id)
-        row = int(self.user_keys.searchsorted(np.uint64(key)))
-        if row == len(self.user_keys) or self.user_keys[row] != key:
-            return None
-        return ArmSums.of(self.users, row)
 
     def level_of(
         self, segment: Context, personal: PersonalSums

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..evidence.query_sums import layout, realigned_queries
 from ..evidence.state import EvidenceState
 from ..evidence.sum_tables import SumTables, realigned_beta
 from ..units.stored_rows import HEAD, unit_batch
+from ..units.unit_memory import BeyondMemory
 from ..units.user_resets import UserReset, UserResets
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 _FIELDS: Final[Any] = HEAD.fields
 OFFSETS: Final[dict[str, int]] = {name: int(at) for name, (_, at) in _FIELDS.items()}
 """Where the fields of a unit begin."""
+
+READ_AT_ONCE: Final = 50_000
+"""Units that are read at once where a whole state is: as objects they take five times the space."""
 
 _TIME_BYTES: Final = 8
 _REMEDY: Final = "restore a copy of the store, or clear it and learn the state again from the log"
@@ -140,7 +145,10 @@ def assemble(
     )
     state.closed = replace(state.closed, tables=tables, compacted_before=settings.compacted_before)
     state.resets = UserResets(resets)
-    fold_stored(state, units)
+    state.units.memory = BeyondMemory()
+    rows = iter(units)
+    while part := list(islice(rows, READ_AT_ONCE)):
+        fold_stored(state, part)
     return evidence
 
 

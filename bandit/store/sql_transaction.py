@@ -121,10 +121,11 @@ class SqlTransaction(Transaction):
         query = "SELECT key, value FROM fusion_units WHERE state = ? AND key"
         return dict(self._select_in(query, keys))
 
-    def all_units(self) -> list[bytes]:
-        """Return every unit."""
+    def all_units(self) -> Iterator[bytes]:
+        """Return every unit; they are read as they are taken, within the transaction."""
         query = "SELECT value FROM fusion_units WHERE state = ?"
-        return [value for (value,) in self._cursor.execute(query, (self._state,))]
+        cursor = self._cursor.connection.cursor()
+        return (value for (value,) in cursor.execute(query, (self._state,)))
 
     def units_before(self, time: int, limit: int) -> dict[bytes, bytes]:
         """Return units first shown before a time by key, at most so many."""

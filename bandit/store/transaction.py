@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..._shared.ids import NO_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..units.user_resets import UserReset
     from .log_position import LogPosition
@@ -134,7 +134,7 @@ class Transaction(ABC):
         """Return some units by key."""
 
     @abstractmethod
-    def all_units(self) -> list[bytes]:
+    def all_units(self) -> Iterable[bytes]:
         """Return every unit."""
 
     @abstractmethod

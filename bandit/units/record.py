@@ -80,7 +80,7 @@ class UnitBatch(NamedTuple):
     scores: NDArray[np.float64]
     contributions: NDArray[np.float64]
 
-    def take(self, units: NDArray[np.integer] | slice) -> UnitBatch:
+    def take(self, units: NDArray[np.integer] | NDArray[np.bool_] | slice) -> UnitBatch:
         """Return a copy of some units, with no other rows of scores than theirs."""
         records = self.records[units].copy()
         has = np.flatnonzero(records["scored"] >= 0)
@@ -113,7 +113,9 @@ class UnitBatch(NamedTuple):
             if scored:
                 rows["scored"][rows["scored"] >= 0] += scored
             at, scored = at + len(part.records), scored + len(part.scores)
-        scores, contributions = zip(*((part.scores, part.contributions) for part in parts))
+        scores, contributions = zip(
+            *((part.scores, part.contributions) for part in parts), strict=True
+        )
         return cls(records, np.concatenate(scores), np.concatenate(contributions))
 
 

@@ -11,6 +11,7 @@ from ..base.timestamps import NO_TIME
 from .channel_sets import NO_CHANNEL, recoded, union
 from .fold_arrays import FoldCounts, SingleRow, cells_of
 from .record import LIVE, SHOWN, UNIT, UnitBatch, hash_key, hash_keys
+from .unit_memory import InMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..base.code_table import CodeTable
     from .fold_arrays import OtherChannels, RowArrays
     from .record import UnitRow
+    from .unit_memory import UnitMemory
 
 _LOW: Final = 0xFFFFFFFF
 _MIN_CAPACITY: Final = 64
@@ -39,6 +41,8 @@ class UnitTable:
         Channels; shared with the owner, who may add some and then calls `widen`.
     segments : CodeTable
         Segments, shared likewise.
+    memory : UnitMemory, optional
+        Where the arrays lie; in memory if None.
 
     Attributes
     ----------
@@ -46,8 +50,14 @@ class UnitTable:
         Units that no row shows as displayed.
     """
 
-    def __init__(self, arms: CodeTable[str], segments: CodeTable[tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        arms: CodeTable[str],
+        segments: CodeTable[tuple[str, ...]],
+        memory: UnitMemory | None = None,
+    ) -> None:
         self.arms, self.segments = arms, segments
+        self.memory = InMemory() if memory is None else memory
         self._records = np.zeros(0, UNIT)
         self._cells: tuple[NDArray[Any], ...] = tuple(cells_of(self._records))
         self._scores = np.empty((0, len(arms)))
@@ -81,7 +91,7 @@ class UnitTable:
         return UnitBatch(self.records, self.scores, self.contributions)
 
     def part(self, start: int, end: int) -> UnitBatch:
-        """Some of the units, without a copy."""
+        """Return some of the units, without a copy."""
         return UnitBatch(self.records[start:end], self.scores, self.contributions)
 
     def fold(
@@ -98,13 +108,8 @@ class UnitTable:
         self._reserve(len(rows.time), len(scores))
         size = _index_size(self._used + len(rows.time))
         if size > len(self._index):
-            self._index = np.zeros(size, np.uint64)
-            keys = self.records
-            fill_index(
-                self._index,
-                np.ascontiguousarray(keys["execution"]),
-                np.ascontiguousarray(keys["document"]),
-            )
+            self._index = self.memory.zeros((size,), np.uint64)
+            fill_index(self._index, self.records["execution"], self.records["document"])
         before = self._used
         self._used, self._scored, counts, others = fold_rows(
             tuple(rows),
@@ -117,6 +122,8 @@ class UnitTable:
             self._scored,
             refuse_before,
         )
+        arrays = self._records, self._index, self._scores, self._contributions
+        self.memory.note_touched(len(rows.time), *arrays)
         folded = FoldCounts(*counts.tolist())
         self.unexposed += folded.unexposed
         if not len(others.unit):
@@ -200,7 +207,7 @@ class UnitTable:
 
     def take(self, rows: NDArray[Any]) -> UnitTable:
         """Return a copy that holds only some units."""
-        taken = UnitTable(self.arms, self.segments)
+        taken = UnitTable(self.arms, self.segments, self.memory)
         taken.load(self.records[rows], self.scores, self.contributions)
         return taken
 
@@ -211,7 +218,8 @@ class UnitTable:
         contributions: NDArray[np.float64],
     ) -> None:
         """Replace everything by units whose keys all differ; rows of scores are renumbered."""
-        self._records = records.copy()
+        self._records = self.memory.zeros(records.shape, UNIT)
+        self._records[:] = records
         self._cells = tuple(cells_of(self._records))
         self._used = len(records)
         self.unexposed = int(((records["flags"] & SHOWN) == 0).sum())
@@ -220,17 +228,16 @@ class UnitTable:
         self._scores, self._contributions = scores[rows], contributions[rows]
         self._scored = len(rows)
         self._records["scored"][has] = np.arange(len(rows), dtype=np.int32)
-        self._index = _index_of(self._records)
+        self._index = self.memory.zeros((_index_size(len(records)),), np.uint64)
+        _enter(self._records, self._index)
 
     def widen(self) -> None:
         """Make columns for arms that were added."""
-        more = ((0, 0), (0, len(self.arms) - self._scores.shape[1]))
-        self._scores = np.pad(self._scores, more, constant_values=np.nan)
-        self._contributions = np.pad(self._contributions, more, constant_values=np.nan)
+        self._reserve_scores(len(self._scores))
 
     def for_arms(self, arms: CodeTable[str], codes: NDArray[np.int32]) -> UnitTable:
         """Return the units for other arms; `codes` are the new codes of the old ones."""
-        made = UnitTable(arms, self.segments)
+        made = UnitTable(arms, self.segments, self.memory)
         records = self.records.copy()
         records["arm"] = recoded(records["arm"], codes)
         records["arm_time"][records["arm"] == NO_CHANNEL] = NO_TIME
@@ -259,13 +266,23 @@ class UnitTable:
     def _reserve(self, units: int, scored: int) -> None:
         if self._used + units > len(self._records):
             capacity = _capacity(len(self._records), self._used + units)
-            records = np.empty(capacity, UNIT)
+            records = self.memory.zeros((capacity,), UNIT)
             records[: self._used] = self.records
             self._records, self._cells = records, tuple(cells_of(records))
         if self._scored + scored > len(self._scores):
             capacity = _capacity(len(self._scores), self._scored + scored)
-            self._scores = _with_capacity(self.scores, capacity)
-            self._contributions = _with_capacity(self.contributions, capacity)
+            self._reserve_scores(capacity)
+
+    def _reserve_scores(self, rows: int) -> None:
+        """Make place for rows of scores of the arms there are; further values count as missing."""
+        made = []
+        for matrix in (self.scores, self.contributions):
+            larger = self.memory.zeros((rows, len(self.arms)), np.float64)
+            larger[: len(matrix), : matrix.shape[1]] = matrix
+            larger[len(matrix) :] = np.nan
+            larger[:, matrix.shape[1] :] = np.nan
+            made.append(larger)
+        self._scores, self._contributions = made
 
     def _have(
         self,
@@ -300,19 +317,11 @@ def _capacity(before: int, needed: int) -> int:
     return max(needed, more, _MIN_CAPACITY)
 
 
-def _with_capacity(matrix: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """Return a matrix with further rows, which the fold takes for missing values."""
-    larger = np.full((rows, matrix.shape[1]), np.nan)
-    larger[: len(matrix)] = matrix
-    return larger
-
-
-def _index_of(records: NDArray[np.void]) -> NDArray[np.uint64]:
-    """Return an index of units whose keys all differ, as `fill_index`, without compiling.
+def _enter(records: NDArray[np.void], index: NDArray[np.uint64]) -> None:
+    """Enter units, whose keys all differ, into an empty index as `fill_index`, without compiling.
 
     All units look for a slot at once; those that find theirs taken go on to the next one.
     """
-    index = np.zeros(_index_size(len(records)), np.uint64)
     last = np.uint64(len(index) - 1)
     mixed = hash_keys(records["execution"], records["document"])
     entry = (mixed >> np.uint64(32) << np.uint64(32)) + np.arange(
@@ -324,4 +333,3 @@ def _index_of(records: NDArray[np.void]) -> NDArray[np.uint64]:
         index[slot[free]] = entry[free]
         left = index[slot] != entry
         entry, slot = entry[left], (slot[left] + np.uint64(1)) & last
-    return index

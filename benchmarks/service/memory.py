@@ -119,7 +119,7 @@ def memory(folder: Path, minutes: float) -> tuple[dict[str, Any], dict[str, bool
             kind
         ]["MB a minute"]
         <= FLAT
-        for kind in ("logged", "bounded")
+        for kind in found
     }
     return found, verdicts
 

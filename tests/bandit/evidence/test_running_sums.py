@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from rankloom.bandit import Evidence
 from rankloom.bandit.evidence import running_sums, state, sum_tables
+from rankloom.bandit.serving import user_table
+from rankloom.bandit.serving.posterior_snapshot import PosteriorSnapshot
+from rankloom.bandit.units.unit_memory import BeyondMemory
 
 ARMS = ("text", "image", "video")
 START = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
@@ -102,6 +105,7 @@ def test_sums_by_difference_are_those_of_all_units(history, max_queries, at_once
     try:
         settings_of = {"segment_by": ["device"], "max_queries": max_queries, "source": "s"}
         kept, anew = (Evidence(ARMS, **settings_of) for _ in range(2))
+        kept.state.units.memory = BeyondMemory(largest=0)
         for step in history:
             changed(kept, step)
             changed(anew, step)
@@ -150,3 +154,13 @@ def test_a_step_looks_at_what_changed_only(monkeypatch):
     evidence.update([shown(5, "click"), shown(2_000)])
     evidence.reading_copy()
     assert summed == [1, 1, 1]  # the unit that changed, what it was before, the new one
+
+
+def test_users_are_compared_in_parts_as_at_once(monkeypatch):
+    evidence = Evidence(ARMS)
+    evidence.update([shown(i) for i in range(20)] + [shown(i, "click") for i in range(0, 20, 3)])
+    at_once = PosteriorSnapshot(evidence, "auto").posterior.prior_strength
+    monkeypatch.setattr(user_table, "AT_ONCE", 3)
+    in_parts = PosteriorSnapshot(evidence, "auto")
+    assert len(list(in_parts.users.parts())) == 7
+    np.testing.assert_allclose(in_parts.posterior.prior_strength, at_once, rtol=1e-12)

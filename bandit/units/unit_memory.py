@@ -1,0 +1,125 @@
+"""Where the arrays of open units lie: in memory, and beyond a size in files without a name."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import mmap
+import os
+import tempfile
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from ...errors import StoreError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+logger = logging.getLogger("rankloom")
+
+LARGEST_IN_MEMORY: Final = 4 * 2**20
+"""Bytes from which on an array lies on disk: records of 47,000 units, an index of 260,000."""
+
+TOUCHED_AT_MOST: Final = 4_096
+"""Rows that are folded before pages are given back: each may have read three of 4 kB."""
+
+_FULL: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+class UnitMemory(Protocol):
+    """Makes the arrays of units."""
+
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array of zeros."""
+        ...
+
+    def note_touched(self, rows: int, *arrays: NDArray[Any]) -> None:
+        """Note that so many rows were folded into arrays."""
+        ...
+
+
+class InMemory:
+    """Arrays in memory."""
+
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array of zeros."""
+        return np.zeros(shape, dtype)
+
+    def note_touched(self, rows: int, *arrays: NDArray[Any]) -> None:
+        """Do nothing."""
+
+
+class BeyondMemory:
+    """Arrays in memory up to a size, larger ones in mapped files of the folder `TMPDIR`.
+
+    The files have no name: they end with the process, however that ends. Space for all of an array
+    is taken when it is made, so that a full disk is an error here and not a crash later. Pages that
+    were read or written are given back now and then; the system writes them when it likes to, for
+    the store has the units too. Where no file can be made, all stays in
+    memory, and a log line says so.
+
+    `largest`: bytes of an array in memory.
+    """
+
+    def __init__(self, largest: int = LARGEST_IN_MEMORY) -> None:
+        self._largest, self._touched = largest, 0
+
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """Return an array of zeros.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full.
+        """
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if size <= self._largest:
+            return np.zeros(shape, dtype)
+        try:
+            return np.frombuffer(_mapped(size), dtype).reshape(shape)
+        except OSError as error:
+            if error.errno not in _FULL:
+                _warn_once(error.strerror or str(error))
+                return np.zeros(shape, dtype)
+            msg = (
+                f"no space left in {tempfile.gettempdir()!r} for {size / 1e6:.0f} MB of open units "
+                "that do not fit into memory. Free space, or set TMPDIR to a folder on another disk"
+            )
+            raise StoreError(msg) from error
+
+    def note_touched(self, rows: int, *arrays: NDArray[Any]) -> None:
+        """Note that so many rows were folded into arrays, and give pages back if it is time."""
+        self._touched += rows
+        if self._touched >= TOUCHED_AT_MOST:
+            self._touched = 0
+            for array in arrays:
+                _give_back(array)
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    logger.warning(
+        "Open units that are to lie on disk stay in memory, for no temporary file can be made "
+        "(%s); set TMPDIR to a writable folder",
+        reason,
+    )
+
+
+def _mapped(size: int) -> mmap.mmap:
+    with tempfile.TemporaryFile(prefix="rankloom-units-") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+        return mmap.mmap(file.fileno(), size)
+
+
+def _give_back(array: NDArray[Any]) -> None:
+    """Unmap pages of a mapped array; what was written to them stays with its file."""
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
