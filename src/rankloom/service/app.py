@@ -7,13 +7,16 @@ checks its caller and its limits, parses it, and calls the handler.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import logging
 import traceback
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
 
 import msgspec
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 
 from ..errors import IntegrityError, InvalidInputError, StateMismatchError, StoreError
@@ -22,13 +25,15 @@ from .api.routes import ENDPOINTS
 from .http import access_log
 from .http.answers import envelope, response_of
 from .http.body import (
+    BodyKind,
     Disconnected,
     check_depth,
-    check_kind,
     drain,
+    kind_of,
     late_body,
     read_body,
     size_of,
+    unpacked,
 )
 from .http.errors import invalid, malformed, store_failed
 from .http.headers import announces_body, headers_of
@@ -40,7 +45,7 @@ from .http.roles import Caller, Role
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from .context import ServiceContext
 
@@ -51,6 +56,13 @@ UNMATCHED: Final = "unmatched"
 KEY: Final = "rankloom.exchange"
 """Key of a request's `Exchange` in its ASGI scope."""
 
+_CORS_HEADERS: Final = (
+    "authorization",
+    "content-type",
+    "content-encoding",
+    "idempotency-key",
+    "x-request-id",
+)
 _EVERYBODY: Final = Caller("", Role.METRICS)
 _MAX_TOKEN: Final = 512
 
@@ -90,6 +102,14 @@ class Application:
         started: Callable[[], object] = lambda: None,
     ) -> None:
         self._service, self._started = service, started
+        self._http: ASGIApp = self._respond
+        if service.settings.cors_origins:
+            self._http = CORSMiddleware(
+                self._respond,
+                allow_origins=service.settings.cors_origins,
+                allow_methods=["POST"],
+                allow_headers=_CORS_HEADERS,
+            )
         self._router = Router(
             _routes(service, endpoints),
             redirect_slashes=False,
@@ -99,9 +119,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or go through the lifespan."""
-        if scope["type"] != "http":
-            await self._router(scope, receive, send)
-            return
+        app = self._http if scope["type"] == "http" else self._router
+        await app(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         root = scope.get("root_path", "") + self._service.settings.root_path
         exchange = Exchange(access_log.request_id(_given_id(scope)), root)
@@ -206,7 +227,7 @@ class _Method:
 
     async def handle(self, exchange: Exchange, scope: Scope, receive: Receive) -> Any:
         endpoint, service = self._endpoint, self._service
-        caller = self._caller(exchange.headers)
+        caller = self._caller(exchange.headers, scope["query_string"])
         path, query = self._parameters.read(scope["path_params"], scope["query_string"])
         self._parameters.check_headers(exchange.headers)
         call = Call(
@@ -218,19 +239,24 @@ class _Method:
         with service.limits.request():
             if endpoint.body is None or not (endpoint.body_required or exchange.body_pending):
                 return await endpoint.handle(call)
-            check_kind(call.headers)
+            kind = kind_of(call.headers, endpoint.accepted)
             size = size_of(call.headers, endpoint.body_limit)
-            with service.limits.body(size):
-                return await self._with_body(call, exchange, receive)
+            with service.limits.body(endpoint.body_limit if kind.is_gzip else size):
+                return await self._with_body(call, kind, exchange, receive)
 
-    async def _with_body(self, call: Call, exchange: Exchange, receive: Receive) -> Any:
-        settings = self._service.settings
+    async def _with_body(
+        self, call: Call, kind: BodyKind, exchange: Exchange, receive: Receive
+    ) -> Any:
+        settings, limit = self._service.settings, self._endpoint.body_limit
         try:
             async with asyncio.timeout(settings.body_seconds) as deadline:
-                call.raw = await read_body(receive, self._endpoint.body_limit)
+                raw = await read_body(receive, limit)
                 exchange.body_pending = False
                 now = asyncio.get_running_loop().time()
                 deadline.reschedule(now + settings.request_seconds)
+                if kind.is_gzip:
+                    raw = await self._service.in_thread(unpacked, raw, limit)
+                call.media, call.raw = kind.media, raw.removeprefix(codecs.BOM_UTF8)
                 call.body = self._decoded(call.raw)
                 return await self._endpoint.handle(call)
         except TimeoutError:
@@ -247,7 +273,7 @@ class _Method:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise malformed(error) from None
 
-    def _caller(self, headers: Mapping[str, str]) -> Caller:
+    def _caller(self, headers: Mapping[str, str], query: bytes) -> Caller:
         needed = self._endpoint.role
         if needed is None:
             return _EVERYBODY
@@ -255,6 +281,8 @@ class _Method:
         caller = None
         if scheme.lower() == "bearer" and 0 < len(token) <= _MAX_TOKEN:
             caller = self._service.tokens.caller(token.strip())
+        elif needed is Role.INGEST and b"access_token=" in query:
+            caller = self._browser(headers.get("origin", ""), query)
         if caller is None:
             message = "expected the header 'Authorization: Bearer TOKEN' with a known token"
             challenge = {"www-authenticate": "Bearer"}
@@ -264,6 +292,18 @@ class _Method:
         if not caller.role.may(needed):
             raise Refusal(403, "Forbidden", f"expected a token of the role {needed.value}")
         return caller
+
+    def _browser(self, origin: str, query: bytes) -> Caller | None:
+        """Return who sends a beacon, which has no headers of its own: its token can be read there.
+
+        So it has to be one that can do nothing else, sent by a page of an allowed origin.
+        """
+        origins = self._service.settings.cors_origins
+        if not (origin in origins or "*" in origins):
+            raise Refusal(403, "Forbidden", "Origin: expected one that the service is started with")
+        token = parse_qs(query.decode("latin-1")).get("access_token", [""])[0][:_MAX_TOKEN]
+        caller = self._service.tokens.caller(token)
+        return caller if caller is not None and caller.role is Role.INGEST else None
 
 
 def _routes(service: ServiceContext, endpoints: Sequence[Endpoint]) -> list[Route]:

@@ -17,6 +17,7 @@ from .._shared.checks import checked_number
 from ..errors import InvalidInputError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+|\*")
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){0,8}")
 
 OPEN_DAYS: Final = 35.0
@@ -141,6 +142,16 @@ class ServiceSettings:
             _LISTENING,
         ),
     ] = ""
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Setting(
+            "ORIGIN",
+            "Origin of pages that may send interactions, such as https://shop.example, with a "
+            "token of the role ingest; may be repeated.",
+            _LISTENING,
+            flag="cors-origin",
+        ),
+    ] = ()
     rankers: Annotated[
         Mapping[str, str | Path],
         Setting(
@@ -215,6 +226,10 @@ class ServiceSettings:
                 f"'~' or '-', not beginning with '/v1', got {self.root_path!r}"
             )
             raise InvalidInputError(msg)
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                msg = f"cors_origins: expected 'https://host' or '*', got {origin!r}"
+                raise InvalidInputError(msg)
         for name in self.rankers:
             if not _NAME.fullmatch(name):
                 msg = (

@@ -13,6 +13,16 @@ from rankloom.service.settings import ListenSettings, ServiceSettings
 NEEDED = {"log": "sqlite:///l", "state": "sqlite:///s", "token_file": "t"}
 
 
+SAMPLES = {"root_path": "/x", "unix_socket": "s.sock", "cors_origins": ("https://a", "http://b:1")}
+
+
+def given(known):
+    """Return a value of a setting."""
+    if known.is_list:
+        return SAMPLES.get(known.name) or known.default or {"a": "1", "b": "2"}
+    return NEEDED.get(known.name) or SAMPLES.get(known.name) or known.default or 7
+
+
 def read(flags=(), environment=(), toml=None, tables=TABLES):
     return read_settings(tables, {**NEEDED, **dict(flags)}, dict(environment), toml)
 
@@ -29,18 +39,18 @@ def test_a_flag_wins_over_a_variable_that_over_the_file_and_that_over_the_defaul
 
 def test_every_setting_can_be_given_in_each_of_the_three_ways(tmp_path):
     """The same values come out, and the tables take them."""
-    texts, values = {}, {}
-    for name, known in known_settings(*TABLES).items():
-        if known.is_list:
-            values[name] = known.default or {"a": "1", "b": "2"}
-            texts[name] = [f"{k}={v}" for k, v in values[name].items()]
-        else:
-            values[name] = NEEDED.get(name) or known.default or ("/x" if "path" in name else 7)
-            if "socket" in name:
-                values[name] = "s.sock"
-            texts[name] = str(values[name])
+    values = {name: given(known) for name, known in known_settings(*TABLES).items()}
+    texts = {
+        name: [f"{k}={v}" for k, v in value.items()]
+        if isinstance(value, dict)
+        else list(value)
+        if isinstance(value, tuple)
+        else str(value)
+        for name, value in values.items()
+    }
     file = tmp_path / "settings.toml"
-    plain = [f"{n} = {v!r}" for n, v in values.items() if not isinstance(v, dict)]
+    as_toml = {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+    plain = [f"{n} = {v!r}" for n, v in as_toml.items() if not isinstance(v, dict)]
     named = [
         f"[{n}]\n" + "\n".join(f"{k} = {v!r}" for k, v in values[n].items())
         for n in values

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..http.body import JSON
+
 if TYPE_CHECKING:
     from ..context import ServiceContext
     from ..http.parameters import Parameter
@@ -29,6 +31,8 @@ class Call:
         Before every path, as the sender sees it.
     body, raw
         The decoded body where the endpoint says so, and its bytes.
+    media : str
+        Which of the endpoint's media types the body has.
     """
 
     service: ServiceContext
@@ -40,6 +44,7 @@ class Call:
     root: str
     body: Any = None
     raw: bytes = b""
+    media: str = JSON
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -74,6 +79,8 @@ class Endpoint:
         False: a request without a body is fine, `Call.body` is None then.
     media_type : str
         Of the answer.
+    accepted : tuple of str
+        Media types of the body.
     """
 
     method: str
@@ -88,7 +95,8 @@ class Endpoint:
     refusals: tuple[int, ...] = ()
     decode: bool = True
     body_required: bool = True
-    media_type: str = "application/json"
+    media_type: str = JSON
+    accepted: tuple[str, ...] = (JSON,)
 
     def path_names(self) -> tuple[str, ...]:
         """Return the names of the path's parameters, in order.

@@ -10,6 +10,7 @@ from msgspec import Meta
 from ...datasets.log.answers import RowFault
 from ...datasets.log.stored_row import VALUE_COLUMNS
 from ..http.access_log import logger
+from ..http.body import JSON, LINES, PLAIN
 from ..http.errors import unprocessable
 from ..http.parameters import Parameter
 from ..http.refusal import Refusal
@@ -59,6 +60,9 @@ _KEY: Final = Parameter(
 async def create_interaction(call: Call) -> InteractionResponse:
     """Record one interaction; the answer means that it has been stored durably.
 
+    A browser may send it by `navigator.sendBeacon(url + "?access_token=" + token, text)` from an
+    allowed origin, with a token of the role ingest.
+
     With `session_id` and without `occurred_at` the weights of its session move at once. A repeat
     by `interaction_id` or `Idempotency-Key` changes nothing and answers the stored record, with a
     `warning` if that is of another document, user, list or type. A
@@ -82,10 +86,12 @@ async def create_interaction(call: Call) -> InteractionResponse:
 async def create_interactions(call: Call) -> BatchResponse:
     """Record 1 to 1000 interactions as a backfill: no session's weights move at once.
 
-    Rows that break a rule fail alone: `results` says what became of each, `errors` why.
+    Rows that break a rule fail alone: `results` says what became of each, `errors` why. As
+    `application/x-ndjson`, one interaction a line; any body may be compressed by gzip.
     """
     log = call.service.view(call.caller.namespace)
-    rows = await call.service.in_thread(log.prepare_batch, call.raw, limit=MOST_INTERACTIONS)
+    given = [x for x in call.raw.split(b"\n") if x.strip()] if call.media == LINES else call.raw
+    rows = await call.service.in_thread(log.prepare_batch, given, limit=MOST_INTERACTIONS)
     good = [row for row in rows if not isinstance(row, RowFault)]
     stored = await call.service.committed(log, good) if good else []
     receipts = iter(stored)
@@ -202,6 +208,7 @@ def _endpoints() -> tuple[Endpoint, ...]:
             role=Role.INGEST,
             body=NewInteraction,
             decode=False,
+            accepted=(JSON, PLAIN),
             parameters=(_KEY,),
             **one,
         ),
@@ -213,6 +220,7 @@ def _endpoints() -> tuple[Endpoint, ...]:
             role=Role.INGEST,
             body=InteractionBatch,
             decode=False,
+            accepted=(JSON, LINES, PLAIN),
             answer=BatchResponse,
             body_limit=BATCH_BYTES,
         ),

@@ -178,7 +178,9 @@ def _operation(
     if endpoint.role is not None:
         described["x-role"] = endpoint.role.value
     if endpoint.body is not None:
-        content = schemas.content(endpoint.body, "application/json")
+        content: dict[str, Any] = {}
+        for media in endpoint.accepted:
+            content |= schemas.content(endpoint.body, media)
         described["requestBody"] = {
             "required": endpoint.body_required,
             "content": content,

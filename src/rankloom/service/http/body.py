@@ -1,9 +1,10 @@
-"""A request's body: of the right kind, within its size and its time, and not too deep."""
+"""A request's body: of the right kind, unpacked, within its size and its time, not too deep."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...datasets.record.interaction import MAX_DEPTH
 from ...datasets.record.json_depth import is_too_deep
@@ -11,34 +12,80 @@ from .errors import fault
 from .refusal import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from starlette.types import Receive
 
 DRAIN_BYTES: Final = 16_000_000
 DRAIN_SECONDS: Final = 1.0
-_JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
+MAX_MEMBERS: Final = 16
+"""Most gzip members of one body; senders write one."""
+
+JSON: Final = "application/json"
+LINES: Final = "application/x-ndjson"
+PLAIN: Final = "text/plain"
+"""What `navigator.sendBeacon` sends without a question to the server before; it holds JSON."""
+
+_ALIASES: Final = {"application/jsonl": LINES, "application/json-lines": LINES}
+
+
+class BodyKind(NamedTuple):
+    """What the headers say of a body."""
+
+    media: str = JSON
+    is_gzip: bool = False
 
 
 class Disconnected(Exception):  # noqa: N818 - no error is reported
     """The sender closed the connection before its request was complete."""
 
 
-def check_kind(headers: Mapping[str, str]) -> None:
-    """Refuse whatever is not JSON in UTF-8 as it is."""
-    kind = headers.get("content-type", "")
-    if kind not in _JSON and not _is_json(kind):
-        raise Refusal(415, "UnsupportedMediaType", "expected content-type: application/json")
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Refusal(415, "UnsupportedMediaType", "expected a body without content-encoding")
+def kind_of(headers: Mapping[str, str], accepted: Collection[str]) -> BodyKind:
+    """Return what a body is, or refuse what is not in UTF-8, or of none of the types accepted."""
+    media, *parameters = (p.strip().lower() for p in headers.get("content-type", "").split(";"))
+    charsets = {p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")}
+    media = _ALIASES.get(media, media)
+    if media not in accepted or not charsets <= {"utf-8", "utf8"}:
+        expected = " or ".join(accepted)
+        raise Refusal(415, "UnsupportedMediaType", f"expected content-type: {expected}, in UTF-8")
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Refusal(415, "UnsupportedMediaType", "expected content-encoding: gzip, or none")
+    return BodyKind(media, encoding == "gzip")
 
 
-def _is_json(kind: str) -> bool:
-    media, *parameters = (part.strip().lower() for part in kind.split(";"))
-    charsets = [part for part in parameters if part.startswith("charset=")]
-    return media == "application/json" and all(
-        charset.removeprefix("charset=").strip('"') in {"utf-8", "utf8"} for charset in charsets
-    )
+def unpacked(raw: bytes, limit: int) -> bytes:
+    r"""Return what a gzip body holds; no more than the limit is ever unpacked.
+
+    Raises
+    ------
+    Refusal
+        With status 413 beyond the limit, 422 if it is damaged.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> unpacked(gzip.compress(b"[1,") + gzip.compress(b"2]"), 5)
+    b'[1,2]'
+    """
+    parts: list[bytes] = []
+    left = limit
+    for _ in range(MAX_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        try:
+            part = member.decompress(raw, left + 1)
+        except zlib.error:
+            raise fault(field="body", reason="expected gzip, as content-encoding says") from None
+        left -= len(part)
+        if left < 0:
+            raise _too_large(limit)
+        parts.append(part)
+        raw = member.unused_data
+        if not member.eof:
+            raise fault(field="body", reason="expected whole gzip data, got their beginning")
+        if not raw:
+            return b"".join(parts)
+    raise fault(field="body", reason=f"expected at most {MAX_MEMBERS} gzip members")
 
 
 def size_of(headers: Mapping[str, str], limit: int) -> int:
