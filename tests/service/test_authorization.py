@@ -41,6 +41,7 @@ NEEDED = {
     ("POST", "/v1/retrievers/{retriever_id}/learned-fusion/opt-in/{user_id}"): Role.ADMIN,
     ("DELETE", "/v1/retrievers/{retriever_id}/learned-fusion/user/{user_id}"): Role.ADMIN,
     ("POST", "/v1/rerank"): Role.READ,
+    ("POST", "/v1/rerank/batch"): Role.READ,
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/openapi.json"): None,

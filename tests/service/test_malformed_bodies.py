@@ -17,6 +17,7 @@ from rankloom.service.api.schemas import (
     FusionRollout,
     InteractionBatch,
     NewInteraction,
+    RerankBatch,
     RerankRequest,
 )
 
@@ -29,6 +30,7 @@ BODIES = {
     f"{FUSION}/enable": EXAMPLES[EnableFusion],
     f"{FUSION}/rollout": EXAMPLES[FusionRollout],
     "/v1/rerank": EXAMPLES[RerankRequest],
+    "/v1/rerank/batch": EXAMPLES[RerankBatch],
 }
 STRANGE = (
     "null",
