@@ -6,7 +6,7 @@ import uuid
 from collections import deque
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ...errors import ClusterError, InvalidInputError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from distributed import Client, Future
+
+T = TypeVar("T")
 
 TIMEOUT: Final = 15
 """Seconds to wait for a scheduler, and for its first worker."""
@@ -82,6 +84,25 @@ def worker_count(client: Client) -> int:
     """Return how many tasks the workers run at once, at least 1."""
     threads: dict[str, int] = client.nthreads()  # type: ignore[no-untyped-call]
     return max(sum(threads.values()), 1)
+
+
+def worker_memory(client: Client) -> int:
+    """Return the bytes of memory of the worker that may take least; a terabyte without limits."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [worker["memory_limit"] for worker in workers]
+    return min([each for each in limits if each], default=10**12)
+
+
+def share(client: Client, value: T) -> Future[T]:
+    """Return a value as the result of a task: tasks that take it get it from each other's workers.
+
+    It is computed again where it is lost with its worker.
+    """
+    return client.submit(_itself, value, pure=False)
+
+
+def _itself(value: T) -> T:
+    return value
 
 
 def run_tasks(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ...errors import InvalidInputError
+from ..loading.progress import rows_in_all
 from ..reading.open_sources import OpenedSources
 from ..reading.paths import paths_of
 from ..reading.remote_files import is_url, remote_files
@@ -90,9 +91,7 @@ def inspect_files(
         default_types=types,
         positions="optional",
     )
-    rows = [source.rows for source in opened.sources]
-    total = None if None in rows else sum(each or 0 for each in rows)
-    return FileFacts(total, scan.has_positions)
+    return FileFacts(rows_in_all(each.rows for each in opened.sources), scan.has_positions)
 
 
 def has_positions(file: Any, mapping: InputMapping) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..loading.attribution import NO_MOVES, moved_file
 from ..loading.fold_partition import FoldedPartition, PartitionFold, RowFile
 from ..loading.part import CHANNEL
 from ..loading.row_files import row_file
@@ -15,8 +16,10 @@ from ..loading.stored_part import store_array, store_part
 from .shared_files import shared_texts, stored_codes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from ..loading.attribution import Moves
     from ..loading.part import Part
     from ..loading.settings import LoadSettings
     from ..loading.shared_texts import SharedTexts
@@ -45,16 +48,29 @@ class FoldPlan:
     future_date: int | None
     readings: tuple[tuple[Path, int], ...]
 
+    def fold(self) -> PartitionFold:
+        """Return what partitions are folded with."""
+        texts = shared_texts(self.folder, self.names)
+        return PartitionFold(self.settings, texts, self.filled, self.future_date)
 
-def fold_partition(plan: FoldPlan, number: int) -> FoldedPartition:
+    def files(self, paths: Sequence[Path | None]) -> list[RowFile]:
+        """Return files with their codes; `paths`: one for each reading, or None."""
+        return [
+            RowFile(path, stored_codes(folder, self.names), first_unplaced)
+            for path, (folder, first_unplaced) in zip(paths, self.readings, strict=True)
+            if path is not None
+        ]
+
+
+def fold_partition(plan: FoldPlan, number: int, moves: Moves = NO_MOVES) -> FoldedPartition:
     """Fold one partition; see `received` for the part."""
-    texts = shared_texts(plan.folder, plan.names)
-    files = [
-        RowFile(row_file(folder, number), stored_codes(folder, plan.names), first_unplaced)
-        for folder, first_unplaced in plan.readings
+    folders = [folder for folder, _ in plan.readings]
+    files = plan.files([row_file(folder, number) for folder in folders])
+    moved = [
+        moved_file(folder, number) if n in moves.readings else None
+        for n, folder in enumerate(folders)
     ]
-    fold = PartitionFold(plan.settings, texts, plan.filled, plan.future_date)
-    folded = fold.fold(files)
+    folded = plan.fold().fold([*files, *plan.files(moved)], moves.left)
     return folded._replace(part=_stored(folded.part, plan.folder / f"part-{uuid.uuid4().hex}"))
 
 

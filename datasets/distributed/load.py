@@ -49,7 +49,9 @@ def load_pairs(
     features, impressions, judgments
         As of `rankloom.load_pairs`; impressions are files as `source`.
     **parameters
-        The other parameters of `rankloom.load_pairs`, except `attribution`, `memory_limit`.
+        The other parameters of `rankloom.load_pairs`, except `memory_limit`. With `attribution`,
+        workers read the partitions once more; rows that name neither an execution nor a position
+        take some 250 bytes each in the memory of the client and of every worker.
 
     Returns
     -------
@@ -60,7 +62,8 @@ def load_pairs(
     ClusterError
         If no worker can be reached, or workers died again and again while they ran one task.
     InvalidInputError
-        If a parameter is wrong, a worker does not see `workdir`, or no row makes a pair.
+        If a parameter is wrong, a worker does not see `workdir`, or no row makes a pair; if the
+        rows to attribute do not fit half of a worker's memory.
     StoreError
         If the disk of `workdir` becomes full.
     UnreadableSourceError

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..loading.assemble import assemble
+from ..loading.attribution import NO_MOVES, check_attributable
 from ..loading.finish import describe
 from ..loading.merge import merge_parts
-from ..loading.open_files import MAX_PARTITIONS, check_partitions
-from ..loading.out_of_core import refuse_attribution
-from ..loading.progress import rows_shown
+from ..loading.open_files import MAX_PARTITIONS, PARTITIONS_OF_UNKNOWN, check_partitions
+from ..loading.progress import rows_in_all, rows_shown
 from ..loading.readings import Reading
 from ..loading.scratch import scratch_folder
 from ..loading.shared_texts import SharedTexts, share_texts
@@ -23,7 +23,8 @@ from ..loading.side_tables import SideTables
 from ..pairs.array_storage import OnDisk
 from ..reading.scan import check_mapped
 from ..reading.scan_counts import ScanCounts
-from .cluster import check_shared, connected, run_tasks, worker_count
+from .attribute_task import attribute
+from .cluster import check_shared, connected, run_tasks, share, worker_count, worker_memory
 from .files import files_of, grouped, inspect_files
 from .fold_task import FoldPlan, fold_partition, received
 from .read_task import ReadPlan, TaskReading, read_files
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from distributed import Client
+    from distributed import Client, Future
 
+    from ..loading.attribution import Moves
     from ..loading.finish import DescribedLog
     from ..loading.merge import MergedLog
     from ..loading.part import Part
@@ -44,9 +46,6 @@ if TYPE_CHECKING:
 
 _ROWS_PER_PARTITION: Final = 2_000_000
 """Folding so many takes about half a gigabyte."""
-
-_UNKNOWN: Final = 64
-"""Partitions where the number of rows is not known before reading."""
 
 IMPRESSION: Final = ("impression",)
 
@@ -138,7 +137,6 @@ def log_parts(
     InvalidInputError
         If a parameter is wrong, or a worker does not see `workdir`.
     """
-    refuse_attribution(settings, "client")
     if partitions is not None:
         check_partitions(partitions)
     kinds: list[tuple[list[Any], tuple[str, ...] | None]] = [(files_of(source, "source"), None)]
@@ -172,8 +170,7 @@ def _read(
     facts = list(run_tasks(client, "inspect", inspect_files, calls))
     logged = [fact for fact, (_, types) in zip(facts, groups, strict=True) if types is None]
     optional = len(kinds) > 1 or any(fact.has_positions for fact in logged)
-    counts = [fact.rows for fact in facts]
-    rows = None if None in counts else sum(counts)
+    rows = rows_in_all(fact.rows for fact in facts)
     if partitions is None:
         partitions = _partition_count(rows, workers)
     plans = []
@@ -191,7 +188,7 @@ def _read(
 
 def _partition_count(rows: int | None, workers: int) -> int:
     if rows is None:
-        return min(max(_UNKNOWN, workers), MAX_PARTITIONS)
+        return min(max(PARTITIONS_OF_UNKNOWN, workers), MAX_PARTITIONS)
     return int(np.clip(-(-rows // _ROWS_PER_PARTITION), workers, MAX_PARTITIONS))
 
 
@@ -212,7 +209,20 @@ def _merged_reading(
     }
     latest = max(reading.latest for reading in readings)
     rows = reduce(np.add, (reading.rows for reading in readings))
-    return Reading(scans, filled, latest, rows), texts, names
+    attributable = sum(reading.attributable for reading in readings)
+    return Reading(scans, filled, latest, rows, attributable), texts, names
+
+
+def _moves(
+    client: Client, plan: FoldPlan, shared: Future[FoldPlan], reading: Reading
+) -> dict[int, Moves]:
+    """Send rows that are attributed to displays to their partitions."""
+    window = plan.settings.window
+    if window is None or not reading.attributable:
+        return {}
+    check_attributable(reading.attributable, worker_memory(client), "Give workers more memory")
+    with rows_shown("Attributing", int(reading.rows.sum())) as advance:
+        return attribute(client, plan, shared, reading.rows, window, advance)
 
 
 def _parts(
@@ -233,9 +243,9 @@ def _parts(
     numbers = [n for n, rows in enumerate(reading.rows.tolist()) if rows or not n]
     reasons = np.full(reading.unplaced, None, np.object_)
     parts = []
-    # A result of a task, which is computed again where it is lost with its worker.
-    shared = client.submit(_itself, plan, pure=False)
-    calls = [(shared, number) for number in numbers]
+    shared = share(client, plan)
+    moves = _moves(client, plan, shared, reading)
+    calls = [(shared, number, moves.get(number, NO_MOVES)) for number in numbers]
     with rows_shown("Folding", int(reading.rows.sum())) as advance:
         results = run_tasks(client, "fold", fold_partition, calls)
         for number, folded in zip(numbers, results, strict=True):
@@ -246,8 +256,3 @@ def _parts(
         shutil.rmtree(task.folder, ignore_errors=True)
     reading.refuse(reasons)
     return parts
-
-
-def _itself(plan: FoldPlan) -> FoldPlan:
-    """Return a plan, so that the tasks that need it get it from each other."""
-    return plan

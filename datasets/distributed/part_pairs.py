@@ -15,7 +15,7 @@ from ..loading.settings import LoadSettings
 from ..pairs.array_storage import InMemory, read_texts, write_texts
 from ..pairs.load_report import LoadReport
 from ..pairs.outcomes import chosen_queries, outcomes_among
-from .cluster import run_tasks
+from .cluster import run_tasks, share
 from .log_parts import log_parts
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class PairParts:
         to this process, so they should be small.
         """
         client, parts = self._parts.client, self._described.log.parts
-        common = client.submit(_itself, self._common, pure=False)
+        common = share(client, self._common)
         calls = [
             (common, _stored_only(part), order, function, arguments)
             for part, order in zip(parts, self._orders, strict=True)
@@ -257,8 +257,3 @@ def _stored_common(folder: Path) -> tuple[dict[str, pl.Series], list[NDArray[np.
     """Return what `_store_common` wrote, by name, and the codes of documents and of channels."""
     texts = {name: read_texts(folder / f"{name}.arrow", "text") for name in _TEXTS}
     return texts, [np.load(folder / f"{name}.npy", mmap_mode="r") for name in _CODES]
-
-
-def _itself(common: _Common) -> _Common:
-    """Return what tasks have in common, so that they get it from each other."""
-    return common

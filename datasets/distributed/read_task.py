@@ -59,7 +59,8 @@ def read_files(plan: ReadPlan, files: Sequence[Any]) -> TaskReading:
     folder.mkdir()
     reader = plan.settings.reader()
     opened = OpenedSources(list(files), "source" if plan.types is None else "impressions")
-    with RowFiles(folder, plan.partitions, reader.columns) as row_files:
+    attributed = plan.settings.attributed
+    with RowFiles(folder, plan.partitions, reader.columns, attributed) as row_files:
         latest = write_rows(
             reader,
             opened,
@@ -70,4 +71,5 @@ def read_files(plan: ReadPlan, files: Sequence[Any]) -> TaskReading:
         )
     names = store_texts(folder, reader.texts())
     counts = [scan.counts for scan in reader.scans]
-    return TaskReading(folder, names, Reading(counts, reader.filled, latest, row_files.rows))
+    reading = Reading(counts, reader.filled, latest, row_files.rows, row_files.attributable)
+    return TaskReading(folder, names, reading)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from ..pairs.row_reader import LogRows
     from ..record.signals import SignalTable
     from .part import Part
     from .settings import LoadSettings
@@ -63,15 +64,15 @@ class PartitionFold:
     filled: Mapping[str, int]
     future_date: int | None
 
-    def fold(self, files: Sequence[RowFile]) -> FoldedPartition:
-        """Fold the rows of a partition, which lie in the files of one or several readings."""
+    def fold(
+        self, files: Sequence[RowFile], moved: NDArray[np.int64] | None = None
+    ) -> FoldedPartition:
+        """Fold the rows of a partition, which lie in the files of one or several readings.
+
+        `moved`: see `PartitionRows.finish`.
+        """
         settings = self.settings
-        gathered = PartitionRows(self.texts, settings)
-        for each in files:
-            gathered.add(*each)
-        rows, unplaced = gathered.finish(self.filled)
-        if self.future_date is not None:
-            rows.time[rows.time == microseconds(settings.clock)] = self.future_date
+        rows, unplaced = self.rows(files, moved)
         features = [name for name in settings.builtin_features if self.filled[name]]
         of_ids = replace(settings, query_key=settings.query_ids)  # texts of queries are ids by now
         refusals = _Refusals(settings.signals)
@@ -81,6 +82,22 @@ class PartitionFold:
         if reasons is not None:
             found = reasons.to_list()
         return FoldedPartition(part, unplaced, found)
+
+    def rows(
+        self, files: Sequence[RowFile], moved: NDArray[np.int64] | None = None
+    ) -> tuple[LogRows, NDArray[np.int64]]:
+        """Return the rows of a partition as `PartitionRows.finish`, those of the future dated."""
+        gathered = PartitionRows(self.texts, self.settings)
+        for each in files:
+            gathered.add(*each)
+        rows, unplaced = gathered.finish(self.filled, moved)
+        self.date(rows.time)
+        return rows, unplaced
+
+    def date(self, time: NDArray[np.int64]) -> None:
+        """Give rows of the future their date."""
+        if self.future_date is not None:
+            time[time == microseconds(self.settings.clock)] = self.future_date
 
 
 @dataclass

@@ -110,6 +110,9 @@ def load_pairs(
         are the same; their arrays are mapped from files, so that memory holds what is used of
         them. The limit is kept for logs whose distinct documents, queries and users, and 60 bytes
         an execution, take less than half of it; tables beside the log are held in memory whole.
+        With `attribution`, the partitions are read once more, and rows that name neither an
+        execution nor a position take some 250 bytes each: if these are more than half of the
+        limit, that is an error.
     workdir : path, optional
         Folder for these files, some 100 bytes a row, which go with the pairs and even if the
         process is killed with the next load there; that of temporary files if None.

@@ -11,6 +11,9 @@ from ...errors import InvalidInputError
 MAX_PARTITIONS: Final = 512
 """Files that are open at once, within the usual limit of a process."""
 
+PARTITIONS_OF_UNKNOWN: Final = 64
+"""How many there are where nothing says how many rows there are before they are read."""
+
 _OTHERS: Final = 32
 """Files that are opened meanwhile, such as those that are read, and modules."""
 

@@ -14,24 +14,35 @@ from ..pairs.array_storage import OnDisk
 from ..pairs.fold import NO_TIME
 from ..reading.open_sources import OpenedSources
 from ..reading.scan import check_mapped
+from .attribution import (
+    NO_MOVES,
+    asking_rows,
+    check_attributable,
+    destinations,
+    last_displays,
+    move_rows,
+    moved_file,
+)
 from .finish import finish
 from .fold_partition import PartitionFold, RowFile
 from .merge import merge_parts
-from .open_files import MAX_PARTITIONS
-from .progress import rows_shown
+from .open_files import MAX_PARTITIONS, PARTITIONS_OF_UNKNOWN
+from .progress import rows_in_all, rows_shown
 from .readings import Reading, write_rows
-from .row_files import RowFiles, row_file
+from .row_files import RowFiles, attributable_file, row_file
 from .scratch import scratch_folder
 from .shared_texts import share_texts
 from .stored_part import store_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from ..pairs.training_pairs import TrainingPairs
     from ..reading.scan import Positions
+    from .attribution import Moves
     from .fold_partition import FoldedPartition
     from .settings import LoadSettings
     from .shared_texts import SharedTexts
@@ -42,9 +53,6 @@ MIN_LIMIT: Final = 256_000_000
 
 _BYTES_PER_ROW: Final = 250
 """Memory that a row takes while its partition is folded."""
-
-_UNKNOWN: Final = 64
-"""Partitions where nothing says how many rows there are before they are read."""
 
 _BYTES_OF_TEXT: Final = 80
 """Bytes of a row of JSON lines or CSV at least; `_BYTES_PACKED`: of one that is compressed."""
@@ -86,14 +94,14 @@ def load_out_of_core(
 
     `memory_limit`: bytes. `partitions`: how many; None: by the limit.
     """
-    refuse_attribution(settings, "memory_limit")
     with scratch_folder(workdir) as folder:
         reading, texts, codes = _read(source, settings, tables, folder, memory_limit, partitions)
         fold = PartitionFold(settings, texts, reading.filled, reading.future_date)
         reasons = np.full(reading.unplaced, None, np.object_)
         unknown = reading.unknown_context(settings, texts)
         parts = []
-        for folded in _folded(fold, reading.rows, codes, folder):
+        moves = _moves(fold, reading, codes, folder / "rows", memory_limit)
+        for folded in _folded(fold, reading.rows, codes, folder, moves):
             parts.append(folded.part)
             reasons[folded.unplaced] = folded.reasons
         log = merge_parts(parts)
@@ -110,19 +118,6 @@ def load_out_of_core(
         )
 
 
-def refuse_attribution(settings: LoadSettings, instead: str) -> None:
-    """Raise if rows are to be attributed to displays of any partition.
-
-    `instead`: the parameter to leave out for it.
-    """
-    if settings.window is not None:
-        msg = (
-            "attribution: a row without an execution may belong to any partition, so it cannot be "
-            f"attributed where a log is loaded in partitions; leave out attribution or {instead}"
-        )
-        raise InvalidInputError(msg)
-
-
 def _read(
     source: Any,
     settings: LoadSettings,
@@ -137,12 +132,12 @@ def _read(
     sources: list[tuple[OpenedSources, Any]] = [(OpenedSources(source, "source"), None)]
     if tables.impressions is not None:
         sources.append((tables.impressions, ["impression"]))
-    expected = _expected_rows([each for each, _ in sources])
+    expected = rows_in_all(one.rows for opened, _ in sources for one in opened.sources)
     count = partitions or _partition_count(
         _guessed_rows([each for each, _ in sources]), memory_limit
     )
     with (
-        RowFiles(folder / "rows", count, reader.columns) as files,
+        RowFiles(folder / "rows", count, reader.columns, settings.attributed) as files,
         rows_shown("Reading", expected) as advance,
     ):
         for each, types in sources:
@@ -159,13 +154,8 @@ def _read(
     check_mapped(*reader.scans)
     texts, codes = share_texts([reader.texts()], settings)
     counts = [scan.counts for scan in reader.scans]
-    return Reading(counts, reader.filled, latest, files.rows), texts, codes[0]
-
-
-def _expected_rows(sources: Sequence[OpenedSources]) -> int | None:
-    """Return how many rows there are; None where a source does not know before it is read."""
-    rows = [each.rows for opened in sources for each in opened.sources]
-    return None if None in rows else sum(each or 0 for each in rows)
+    reading = Reading(counts, reader.filled, latest, files.rows, files.attributable)
+    return reading, texts, codes[0]
 
 
 def _guessed_rows(sources: Sequence[OpenedSources]) -> int | None:
@@ -185,8 +175,33 @@ def _guessed_rows(sources: Sequence[OpenedSources]) -> int | None:
 def _partition_count(rows: int | None, memory_limit: int) -> int:
     """Return so many partitions that folding one takes at most a quarter of the memory."""
     if rows is None:
-        return _UNKNOWN
+        return PARTITIONS_OF_UNKNOWN
     return int(np.clip(-(-rows * _BYTES_PER_ROW * 4 // memory_limit), 2, MAX_PARTITIONS))
+
+
+def _moves(
+    fold: PartitionFold,
+    reading: Reading,
+    codes: dict[str, NDArray[np.int32]],
+    folder: Path,
+    memory_limit: int,
+) -> dict[int, Moves]:
+    """Send rows that are attributed to displays to their partitions."""
+    window = fold.settings.window
+    if window is None or not reading.attributable:
+        return {}
+    check_attributable(reading.attributable, memory_limit, "Raise memory_limit")
+    file = RowFile(attributable_file(folder), codes)
+    asking = asking_rows([file], len(reading.rows), fold)
+    with rows_shown("Attributing", int(reading.rows.sum())) as advance:
+
+        def found() -> Iterator[tuple[int, pl.DataFrame]]:
+            for number in np.flatnonzero(reading.rows).tolist():
+                files = [RowFile(row_file(folder, number), codes)]
+                yield number, last_displays(fold, files, number, asking, window)
+                advance(int(reading.rows[number]))
+
+        return move_rows([folder], asking, destinations(asking, found()))
 
 
 def _folded(
@@ -194,15 +209,19 @@ def _folded(
     counts: NDArray[np.int64],
     codes: dict[str, NDArray[np.int32]],
     folder: Path,
+    moves: Mapping[int, Moves],
 ) -> Iterator[FoldedPartition]:
     """Fold one partition after the other; yield the parts, whose pairs are on disk."""
     with rows_shown("Folding", int(counts.sum())) as advance:
         for number, count in enumerate(counts):
             if not count and number:  # the first one is there for a log without any row
                 continue
-            path = row_file(folder / "rows", number)
-            folded = fold.fold([RowFile(path, codes)])
-            path.unlink()
+            own = moves.get(number, NO_MOVES)
+            paths = [row_file(folder / "rows", number)]
+            paths += [moved_file(folder / "rows", number) for _ in own.readings]
+            folded = fold.fold([RowFile(path, codes) for path in paths], own.left)
+            for path in paths:
+                path.unlink()
             part = store_part(folded.part, folder / f"part-{number:05d}")
             yield folded._replace(part=part)
             advance(int(count))

@@ -92,7 +92,9 @@ def partition_interactions(
     the partition ``blake2b-64(id) modulo partitions`` of its execution_id, without one of its
     session_id, without either to the first: the same one wherever and whenever it is written, so
     that the partitions of several logs of the same executions belong together by number. Rows
-    without a position are kept: they are judged where the files are read.
+    without a position are kept: they are judged where the files are read. ``attribution`` finds the
+    displays of what is read with one call, so it needs all files at once, with `memory_limit` where
+    they do not fit in memory.
 
     Parameters
     ----------

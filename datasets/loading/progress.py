@@ -7,7 +7,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+
+def rows_in_all(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of the rows of several sources; None where one does not know them.
+
+    Examples
+    --------
+    >>> rows_in_all([2, 3]), rows_in_all([2, None])
+    (5, None)
+    """
+    total = 0
+    for rows in counts:
+        if rows is None:
+            return None
+        total += rows
+    return total
 
 
 @contextmanager

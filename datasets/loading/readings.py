@@ -67,12 +67,15 @@ class Reading:
         Time of the latest row that is not of the future, in microseconds.
     rows : ndarray of int64, shape (partitions,)
         Rows of each partition.
+    attributable : int
+        See `RowFiles`.
     """
 
     scans: list[ScanCounts]
     filled: dict[str, int]
     latest: int
     rows: NDArray[np.int64]
+    attributable: int = 0
 
     @property
     def unplaced(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from ..._shared.text_ids import stable_ids_of
-from ..pairs.fold import CARRIED
+from ..pairs.fold import CARRIED, NO_TIME
 from ..pairs.interner import Interner
 from ..pairs.row_reader import LogRows
 from ..pairs.text_codes import recode
@@ -76,24 +76,45 @@ class RowFiles:
     partitions : int
     names : sequence of str
         Columns of text whose codes are those of all rows of a reading.
+    attributed : uint64, optional
+        Bitmask of types: rows of these that name a user and have a time, but neither an execution
+        nor a position, are in `attributable_file` too.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (partitions,)
+        Rows of each partition so far.
+    attributable : int
+        Rows in `attributable_file`.
     """
 
-    def __init__(self, folder: Path, partitions: int, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        partitions: int,
+        names: Sequence[str],
+        attributed: np.uint64 | None = None,
+    ) -> None:
         self._folder, self._partitions = folder, partitions
         self._names = [name for name in names if name not in OF_PARTS]
+        self._attributed = attributed
         self._unplaced = 0
         self._writers: list[Any] = []
         self._stack = ExitStack()
         self.rows = np.zeros(partitions, np.int64)
+        self.attributable = 0
 
     def __enter__(self) -> Self:
         """Create the files; raises `InvalidInputError` where a process may not open so many."""
         import pyarrow as pa
 
         allow_open_files(self._partitions)
+        paths = [row_file(self._folder, number) for number in range(self._partitions)]
+        if self._attributed is not None:
+            paths.append(attributable_file(self._folder))
         with ExitStack() as stack:
-            for number in range(self._partitions):
-                file = stack.enter_context(pa.OSFile(str(row_file(self._folder, number)), "wb"))
+            for path in paths:
+                file = stack.enter_context(pa.OSFile(str(path), "wb"))
                 self._writers.append(stack.enter_context(pa.ipc.new_stream(file, self._schema())))
             self._stack = stack.pop_all()
         return self
@@ -109,8 +130,6 @@ class RowFiles:
 
     def write(self, rows: LogRows, *, from_impressions: bool) -> None:
         """Append a block of `RowReader.read_in_blocks`."""
-        import pyarrow as pa
-
         columns, ids, partition = self._columns(rows, from_impressions=from_impressions)
         order = np.argsort(partition, kind="stable")
         ends = np.cumsum(np.bincount(partition, minlength=self._partitions))
@@ -121,16 +140,48 @@ class RowFiles:
         if "session_id" in rows.codes:  # as context, a session has rows in many partitions
             of_ids["session_id"] = _IdsByUse(rows.texts["session_id"])
         self.rows += np.diff(ends, prepend=0)
-        schema = self._schema()
         for number in np.flatnonzero(np.diff(ends, prepend=0)).tolist():
             part = slice(ends[number - 1] if number else 0, ends[number])
-            arrays = [
-                of_ids[name].array(columns[name][part], number)
-                if name in OF_PARTS
-                else pa.array(columns[name][part])
-                for name in schema.names
-            ]
-            self._writers[number].write_batch(pa.record_batch(arrays, schema=schema))
+            chosen = {name: values[part] for name, values in columns.items()}
+            self._append(number, chosen, of_ids)
+        if self._attributed is not None:
+            self._append_attributable(columns, rows.texts)
+
+    def _append(
+        self,
+        number: int,
+        columns: Mapping[str, NDArray[Any]],
+        of_ids: Mapping[str, _IdsByPartition | _IdsByUse],
+    ) -> None:
+        """Append rows to one of the files."""
+        import pyarrow as pa
+
+        schema = self._schema()
+        arrays = [
+            of_ids[name].array(columns[name], number) if name in OF_PARTS else pa.array(values)
+            for name in schema.names
+            for values in (columns[name],)
+        ]
+        self._writers[number].write_batch(pa.record_batch(arrays, schema=schema))
+
+    def _append_attributable(
+        self, columns: Mapping[str, NDArray[Any]], texts: Mapping[str, pl.Series]
+    ) -> None:
+        """Append the rows that may be attributed to a display of their user, in their order."""
+        attributable = (
+            (columns["position"] < 0)
+            & (columns["execution_id"] < 0)
+            & (columns["user"] >= 0)
+            & (columns["time"] != NO_TIME)
+            & ((columns["types"] & self._attributed) != 0)
+        )
+        at = np.flatnonzero(attributable)
+        if not len(at):
+            return
+        at = at[np.argsort(columns["unplaced"][at])]
+        chosen = {name: values[at] for name, values in columns.items()}
+        self._append(self._partitions, chosen, {name: _IdsByUse(texts[name]) for name in OF_PARTS})
+        self.attributable += len(at)
 
     def _columns(
         self, rows: LogRows, *, from_impressions: bool
@@ -225,6 +276,11 @@ def row_file(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.arrows"
 
 
+def attributable_file(folder: Path) -> Path:
+    """Return the file of the rows that may belong to a display of any partition."""
+    return folder / "attributable.arrows"
+
+
 class PartitionRows:
     """Rows of one partition, gathered from the files of one or several readings.
 
@@ -279,13 +335,19 @@ class PartitionRows:
             name = "user_id"
         return recode(values, codes[name]) if name in codes else values
 
-    def finish(self, filled: Mapping[str, int]) -> tuple[LogRows, NDArray[np.int64]]:
+    def finish(
+        self, filled: Mapping[str, int], moved: NDArray[np.int64] | None = None
+    ) -> tuple[LogRows, NDArray[np.int64]]:
         """Return the rows, and the number of each row without a position among all such rows.
 
-        `filled`: recommended field -> rows of the whole log that have it.
+        `filled`: recommended field -> rows of the whole log that have it. `moved`: numbers of rows
+        that are left out, as another partition has them.
         """
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         self._columns.clear()
+        if moved is not None and len(moved):
+            kept = ~np.isin(columns["unplaced"], moved)
+            columns = {name: values[kept] for name, values in columns.items()}
         # Rows of the interactions come before those of the impressions.
         order = np.argsort(columns["from_impressions"], kind="stable")
         if (np.diff(order) != 1).any():

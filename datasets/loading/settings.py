@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from ..record.mapping import TimeUnit
 
 BUILTIN_FEATURES: Final = CARRIED
@@ -119,6 +121,11 @@ class LoadSettings:
     def query_ids(self) -> str:
         """Column of partitions with the queries' ids: one of its own if the texts are context."""
         return f"{self.query_text} (id)" if self.query_text in self.context else self.query_text
+
+    @property
+    def attributed(self) -> np.uint64 | None:
+        """Bitmask of the types whose rows are attributed to displays; None where none are."""
+        return None if self.window is None else self.signals.implies_shown
 
     def reader(self) -> RowReader:
         """Return a reader of rows."""

@@ -83,7 +83,7 @@ def place_rows(
     if not len(unplaced):
         return PlacedRows(rows)
     of_document = (rows.types[unplaced] & reader.signals.implies_shown) != 0
-    frame = _frame(rows, unplaced, reader, query_key, attributes=window is not None)
+    frame = display_rows(rows, reader.signals, query_key, attributes=window is not None)
     found = find_displays(frame, window)
     row, display = (found[name].to_numpy() for name in ("row", "display"))
     rows.position[row] = rows.position[display]
@@ -131,26 +131,43 @@ def _joined(rows: LogRows, row: NDArray[np.int64], display: NDArray[np.int64]) -
     )
 
 
-def _frame(
+def display_rows(
     rows: LogRows,
-    unplaced: NDArray[np.int64],
-    reader: UnplacedRows,
+    signals: SignalTable,
     query_key: Callable[[Any], str] | str | None,
     *,
     attributes: bool,
+    documents: NDArray[np.int32] | None = None,
 ) -> pl.DataFrame:
-    """Return the rows without a position, and those that may say where they were shown."""
+    """Return the rows without a position, and those that may say where they were shown.
+
+    As `find_displays` takes them; executions, users and sessions are numbered alphabetically.
+
+    Parameters
+    ----------
+    rows : LogRows
+    signals : SignalTable
+    query_key
+        See `load_pairs`.
+    attributes : bool
+        Whether rows may be attributed to their users' displays.
+    documents : ndarray of int32, optional
+        Codes of further documents whose displays are asked for.
+    """
+    unplaced = np.flatnonzero(rows.position < 0)
     execution, document = rows.codes["execution_id"], rows.codes["feature_id"]
-    chosen = _among(document, unplaced)
+    chosen = _among(document, document[unplaced])
+    if documents is not None:
+        chosen |= _among(document, documents)
     if attributes:
         # Any row of an execution may name its user and its time.
-        chosen |= _among(execution, np.flatnonzero(chosen))
+        chosen |= _among(execution, execution[chosen])
     own = {"execution": execution, "document": document, "user": rows.user - np.int32(1)}
     asking = np.flatnonzero(chosen) if attributes else unplaced
     session, query = _sessions(rows, asking, query_key)
     if session is not None:
         # All rows of a session: they bound the executions that are inferred from it.
-        chosen |= _among(session, asking)
+        chosen |= _among(session, session[asking])
     if attributes:
         # Ties go to the lowest id, whatever the order in which ids came.
         own["execution"] = recode(execution, ranks(rows.texts["execution_id"]))
@@ -158,7 +175,7 @@ def _frame(
     at = np.flatnonzero(chosen)
     codes = {**own, "session": session, "query": query}
     given = {name: own[at] for name, own in codes.items() if own is not None and len(own)}
-    of_document = (rows.types[at] & reader.signals.implies_shown) != 0
+    of_document = (rows.types[at] & signals.implies_shown) != 0
     given |= {"time": rows.time[at], "position": rows.position[at]}
     return pl.DataFrame({"row": at, **given, "of_document": of_document}).with_columns(
         *(pl.lit(None, pl.Int32).alias(name) for name in codes.keys() - given.keys()),
@@ -167,10 +184,11 @@ def _frame(
     )
 
 
-def _among(codes: NDArray[np.int32], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which codes are those of some rows; -1 is none."""
-    wanted = np.zeros(int(codes.max(initial=-1)) + 2, np.bool_)
-    wanted[codes[rows]] = True
+def _among(codes: NDArray[np.int32], chosen: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return which codes are among some others; -1 is none."""
+    size = max(int(codes.max(initial=-1)), int(chosen.max(initial=-1))) + 2
+    wanted = np.zeros(size, np.bool_)
+    wanted[chosen] = True
     wanted[-1] = False
     return np.asarray(wanted[codes])
 

@@ -74,17 +74,51 @@ def find_displays(rows: pl.DataFrame, window: int | None = None) -> pl.DataFrame
     >>> find_displays(rows).rows()
     [(1, 0, False)]
     """
-    events = rows.filter(pl.col("position").is_null() & pl.col("of_document"))
-    displays = _displays(rows.filter(pl.col("position").is_not_null()), events)
+    events, displays = _events(rows), _displays(rows)
     own = events.join(displays, on=["execution", "document"], suffix="_shown")
-    events = events.filter(pl.col("execution").is_null())
     inferred = _inferred(events, displays)
     found = [_found(own), _found(inferred)]
     if window is not None:
-        events = events.join(inferred, on="row", how="anti")
-        last = _last_of_user(events, _known_of_executions(displays, rows), window)
+        last = _last_of_user(_others(events, inferred), displays, rows, window)
         found.append(_found(last, attributed=True))
     return pl.concat(found)
+
+
+def find_last_displays(rows: pl.DataFrame, window: int) -> pl.DataFrame:
+    """Find the displays of rows without a position and an execution among some of a log's rows.
+
+    Parameters
+    ----------
+    rows, window
+        See `find_displays`.
+
+    Returns
+    -------
+    DataFrame
+        ``row``; whether its display is the user's last one of these, and not that of its session
+        and query (``attributed``). Where it is, what decides between displays of several such
+        frames: the latest ``shown_at``, then the lowest ``position``, ``execution``, ``session``
+        of the display, null last. Rows without a display are absent.
+    """
+    events, displays = _events(rows), _displays(rows)
+    inferred = _inferred(events, displays)
+    last = _last_of_user(_others(events, inferred), displays, rows, window)
+    of_display = (
+        pl.col(f"{name}_shown").alias(name) for name in ("position", "execution", "session")
+    )
+    attributed = last.select("row", pl.lit(value=True).alias("attributed"), "shown_at", *of_display)
+    settled = inferred.select("row", pl.lit(value=False).alias("attributed"))
+    return pl.concat([attributed, settled], how="diagonal")
+
+
+def _events(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a document without a position."""
+    return rows.filter(pl.col("position").is_null() & pl.col("of_document"))
+
+
+def _others(events: pl.DataFrame, inferred: pl.DataFrame) -> pl.DataFrame:
+    """Return events without an execution that are not among those of `_inferred`."""
+    return events.filter(pl.col("execution").is_null()).join(inferred, on="row", how="anti")
 
 
 def _found(joined: pl.DataFrame, *, attributed: bool = False) -> pl.DataFrame:
@@ -92,11 +126,12 @@ def _found(joined: pl.DataFrame, *, attributed: bool = False) -> pl.DataFrame:
     return joined.select("row", shown, pl.lit(attributed).alias("attributed"))
 
 
-def _displays(placed: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _displays(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the displays of the events' documents, each with the bounds of its execution.
 
     ``list`` is the execution, a negative number where it is inferred.
     """
+    placed = rows.filter(pl.col("position").is_not_null())
     own = placed.filter(pl.col("execution").is_not_null())
     rest = placed.filter(pl.col("execution").is_null()).drop_nulls(["session", "query"])
     key = rest.select(pl.struct("session", "query").rank("dense"))["session"].to_numpy()
@@ -109,7 +144,7 @@ def _displays(placed: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return (
         pl.concat([listed, rest], how="diagonal")
         .filter("of_document")
-        .join(events, on="document", how="semi")
+        .join(_events(rows), on="document", how="semi")
         .sort("time", "position", "row")
         .unique(["list", "document"], keep="first", maintain_order=True)
     )
@@ -120,7 +155,8 @@ def _since(time: pl.Expr) -> pl.Expr:
 
 
 def _inferred(events: pl.DataFrame, displays: pl.DataFrame) -> pl.DataFrame:
-    """Return events with the display in the execution of their session and query."""
+    """Return events without an execution, with the display in that of their session and query."""
+    events = events.filter(pl.col("execution").is_null())
     inferred = displays.filter(pl.col("list") < 0)
     time = _since(pl.col("time"))
     lasts = time.is_between(pl.col("start") - SESSION_GAP, pl.col("last") + SESSION_GAP)
@@ -146,12 +182,20 @@ def _known_of_executions(displays: pl.DataFrame, rows: pl.DataFrame) -> pl.DataF
     )
 
 
-def _last_of_user(events: pl.DataFrame, displays: pl.DataFrame, window: int) -> pl.DataFrame:
-    """Return events with the last display of their document to their user within the window."""
+def _last_of_user(
+    events: pl.DataFrame, displays: pl.DataFrame, rows: pl.DataFrame, window: int
+) -> pl.DataFrame:
+    """Return events with the last display of their document to their user within the window.
+
+    ``shown_at``: the time of the display, or the first one of its execution.
+    """
     by: Sequence[str] = ["user", "document"]
     ties = ["time", "position", "execution", -pl.col("list")]
-    shown = displays.sort(ties, nulls_last=True).unique(
-        [*by, "time"], keep="first", maintain_order=True
+    shown = (
+        _known_of_executions(displays, rows)
+        .sort(ties, nulls_last=True)
+        .unique([*by, "time"], keep="first", maintain_order=True)
+        .with_columns(shown_at="time")
     )
     return (
         events.drop_nulls(["user", "time"])

@@ -43,6 +43,7 @@ def build_pairs(
     query_key: Callable[[Any], str] | str | None = None,
     half_life: float | None = None,
     now: datetime | None = None,
+    attribution: str | None = None,
 ) -> SparkPairs:
     """Turn interactions in a Spark DataFrame into query-document pairs, on its executors.
 
@@ -64,6 +65,9 @@ def build_pairs(
     builtin_features, context, columns, types, position_base, time_unit, grades, query_key, \
 half_life, now
         See `load_pairs`. A function as `query_key` runs on the executors.
+    attribution : str, optional
+        Refused: a row without an execution may belong to a display of any partition, and each is
+        folded alone. `load_pairs(memory_limit=)` and Dask attribute such rows.
 
     Returns
     -------
@@ -82,8 +86,7 @@ half_life, now
     All rows of an execution are in one task: the key of the shuffle is the ``execution_id``, else
     the ``session_id``, whose rows are divided into executions by query and time. Tables beside the
     log (``features``, ``judgments``) join on the driver in `SparkPairs.to_training_pairs`, or as
-    DataFrames; ``impressions`` come as rows of type ``impression``, by a union. A row without an
-    execution is not attributed to another execution (``attribution``), which may lie anywhere.
+    DataFrames; ``impressions`` come as rows of type ``impression``, by a union.
 
     Examples
     --------
@@ -95,7 +98,7 @@ half_life, now
     >>> built.to_training_pairs()  # doctest: +SKIP
     TrainingPairs(1,000 pairs, 100 executions, 3 features, 114 clicked)
     """
-    _check(df, partitions)
+    _check(df, partitions, attribution)
     settings = LoadSettings.of(
         builtin_features=builtin_features,
         context=context,
@@ -155,12 +158,19 @@ def _release(result: DataFrame) -> None:
         logger.warning("the rows cannot be released before the session ends: %s", error)
 
 
-def _check(df: Any, partitions: Any) -> None:
+def _check(df: Any, partitions: Any, attribution: Any) -> None:
     if not hasattr(df, "mapInArrow"):
         kind = f"{type(df).__module__}.{type(df).__qualname__}"
         msg = (
             f"df: expected a DataFrame of Spark 3.5 or later, got {kind}. load_pairs reads other "
             "tables; `pip install 'rankloom[spark]'` adds pyspark where it is not installed"
+        )
+        raise InvalidInputError(msg)
+    if attribution is not None:
+        msg = (
+            "attribution: cannot be done on Spark, where each partition is folded alone: a row "
+            "without an execution may belong to a display of any partition. Leave it out, or write "
+            "the log to files for load_pairs(memory_limit=) or rankloom.datasets.distributed"
         )
         raise InvalidInputError(msg)
     if partitions is not None:

@@ -17,6 +17,9 @@ def client(dask_client):
     return dask_client
 
 
+_OF_PARTS = ("execution_id", "session_id")
+
+
 @pytest.fixture(scope="package")
 def log():
     """Rows of 1,500 executions in no order: with faults, repeats, and whatever may be missing."""
@@ -32,7 +35,9 @@ def log():
     strange = nowhere.head(1).with_columns(
         feature_id=pl.lit("!"), feature_uri=pl.lit("!"), query_snapshot=pl.lit("!")
     )
-    rows = pl.concat([rows, late, nowhere, strange])
+    # Of a user's last displays, which lie in any partition.
+    nameless = late.tail(60).with_columns(pl.lit(None, pl.String).alias(n) for n in _OF_PARTS)
+    rows = pl.concat([rows, late, nowhere, strange, nameless])
     by_execution = (pl.col("execution_id").hash(seed=0) % 10).alias("tenth")
     future = pl.lit("2999-01-01T00:00:00Z")
     chosen = pl.Series("chosen", rng.random(len(rows)) < 0.01)

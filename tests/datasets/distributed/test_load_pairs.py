@@ -13,11 +13,11 @@ from rankloom.errors import ClusterError, InvalidInputError, UnreadableSourceErr
 
 
 def test_pairs_and_report_are_those_of_one_process(client, files, tmp_path, assert_same):
-    settings = {"context": ["device"], "half_life": 30.0, "drop_bots": True}
+    settings = {"context": ["device"], "half_life": 30.0, "drop_bots": True, "attribution": "7d"}
     expected = load_pairs(files, **settings)
     report = expected.report
     counts = report.quarantined, report.rows_placed, report.rows_unplaced, report.rows_given_query
-    assert min(counts) > 0
+    assert min(*counts, report.rows_attributed) > 0
     assert any("future" in note for note in report.notes)
     found = distributed.load_pairs(files, client=client, workdir=tmp_path, partitions=5, **settings)
     assert_same(found, expected)
@@ -103,7 +103,7 @@ def test_wrong_parameters_are_named(client, files, log):
     for arguments, message in (
         ({"client": 3}, "client: expected a distributed.Client or the address"),
         ({"partitions": 0}, "partitions: expected a whole number from 1 to"),
-        ({"attribution": "1d"}, "leave out attribution or client"),
+        ({"attribution": "1 day"}, "attribution: expected whole hours or days"),
     ):
         with pytest.raises(InvalidInputError, match=message):
             distributed.load_pairs(files, **{"client": client, **arguments})

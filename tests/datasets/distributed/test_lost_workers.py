@@ -41,16 +41,19 @@ def deadly_key(workdir, pattern, flag):
     return Deadly()
 
 
-@pytest.mark.parametrize(("stage", "pattern"), [("reading", "reading-*"), ("folding", "texts-*")])
+@pytest.mark.parametrize(
+    ("stage", "pattern"),
+    [("reading", "reading-*"), ("attributing", "texts-*"), ("folding", "texts-*")],
+)
 def test_a_worker_killed_while(client, files, tmp_path, assert_same, stage, pattern):
+    attribution = "7d" if stage == "attributing" else None
     flag = tmp_path / "flag"
     flag.touch()
     workdir = tmp_path / stage
     key = deadly_key(workdir, pattern, flag)
-    expected = load_pairs(files, query_key=str)
-    found = distributed.load_pairs(
-        files, client=client, workdir=workdir, partitions=4, query_key=key
-    )
+    expected = load_pairs(files, query_key=str, attribution=attribution)
+    options = {"query_key": key, "attribution": attribution}
+    found = distributed.load_pairs(files, client=client, workdir=workdir, partitions=4, **options)
     assert not flag.exists()
     assert_same(found, expected)
     assert list(workdir.iterdir()) == []

@@ -149,6 +149,105 @@ def test_impressions_in_a_table_of_their_own_are_routed_alike(events, shown, par
     assert_same_outcome(stamped([BASE, *events]), partitions, impressions=first)
 
 
+ASKING = st.fixed_dictionaries(
+    {
+        "feature_id": st.sampled_from("ab"),
+        "position": st.sampled_from([None, 0, 1]),
+        "interaction_type": st.sampled_from([["impression"], ["click"], ["zero_results"]]),
+        "minute": st.sampled_from([None, 0, 3, 35, 100, 130, 10**9]),
+        "execution_id": st.sampled_from([None, None, *(f"e{number}" for number in range(9))]),
+        "session_id": st.sampled_from([None, "s", "t", "w", "x"]),
+        "query_snapshot": st.sampled_from([None, '{"query": "Q"}', '{"query": "q"}', "r"]),
+        "user_id": st.sampled_from([None, "u", "u", "v"]),
+        "device": st.sampled_from([None, "phone", "desk"]),
+    }
+)
+"""Rows of few documents and users in many executions and sessions, so that displays compete."""
+
+PURCHASE = {
+    **dict.fromkeys(["position", "execution_id", "session_id", "query_snapshot", "device"]),
+    "feature_id": "a",
+    "interaction_type": ["click"],
+    "minute": 130,
+    "user_id": "u",
+}
+
+
+def shown(**given):
+    row = {"feature_id": "a", "position": 0, "interaction_type": ["impression"], "minute": 0}
+    return {**PURCHASE, **row, **given}
+
+
+TIED_EXECUTIONS = [shown(execution_id=f"e{number}") for number in range(9)]
+TIED_SESSIONS = [shown(session_id=name, query_snapshot="r") for name in "xwtsabcd"]
+OF_ITS_SESSION = [
+    *(shown(minute=10, execution_id=f"e{number}") for number in range(9)),
+    shown(session_id="s", query_snapshot="r"),
+    {**PURCHASE, "minute": 20, "session_id": "s", "query_snapshot": "r"},
+]
+"""The display in the session comes first, although those of executions are later."""
+
+
+@given(
+    st.lists(ASKING, max_size=40),
+    st.lists(st.tuples(st.integers(0, 130), st.sampled_from("uv")), max_size=9),
+    st.sampled_from(["1h", "7d"]),
+    st.sampled_from([None, str, "device"]),
+    st.sampled_from([(), ("session_id", "query_snapshot")]),
+    st.integers(1, 5),
+)
+@example(TIED_EXECUTIONS, [(60, "u")], "7d", None, (), 5)
+@example(TIED_SESSIONS, [(60, "u")], "7d", None, (), 5)
+@example(OF_ITS_SESSION, [], "7d", None, (), 5)
+def test_rows_are_attributed_to_displays_of_other_partitions(
+    events, purchases, attribution, query_key, context, partitions
+):
+    clicked = {**BASE, "feature_id": "y", "position": 1, "interaction_type": ["click"]}
+    late = [{**PURCHASE, "minute": minute, "user_id": user} for minute, user in purchases]
+    options = {"attribution": attribution, "query_key": query_key, "context": context}
+    rows = stamped([BASE, clicked, *events, *late])
+    assert_same_outcome(rows, partitions, **options)
+    keys = ["execution_id", "feature_id"]
+    placed = rows.drop_nulls(["position", "execution_id"])
+    table = placed.unique(keys, keep="first", maintain_order=True)
+    assert_same_outcome(rows, partitions, impressions=table, **options)
+
+
+def test_late_purchases_of_many_users_are_attributed_as_in_memory(log, tmp_path, monkeypatch):
+    monkeypatch.setattr("rankloom.datasets.loading.attribution._PENDING", 10)
+    clicks = log.filter(pl.col("interaction_type").list.contains("click"))
+    nothing = [pl.lit(None, log[n].dtype).alias(n) for n in ("position", "execution_id")]
+    late = clicks.with_columns(
+        *nothing,
+        interaction_type=pl.lit(["purchase"]),
+        **{n: pl.col(n).dt.offset_by("3h") for n in ("occurred_at", "timestamp")},
+    )
+    late = late.with_columns(session_id=pl.lit("late ") + pl.col("user_id"))
+    rows = pl.concat([log, late])
+    for table in (rows, rows.sample(fraction=1.0, shuffle=True, seed=1)):
+        oracle = load_pairs(table, attribution="1d")
+        assert oracle.report.rows_attributed > 100
+        assert (oracle.y == 4).sum() > 100
+        assert_same(in_parts(table, partitions=7, attribution="1d"), oracle)
+    path = tmp_path / "log.parquet"
+    rows.write_parquet(path)
+    ours = load_pairs(path, attribution="1d", memory_limit="256MB", workdir=tmp_path)
+    assert_same(ours, load_pairs(path, attribution="1d"))
+
+
+def test_rows_to_attribute_that_do_not_fit_the_memory_are_an_error(log, tmp_path, monkeypatch):
+    monkeypatch.setattr("rankloom.datasets.loading.attribution._BYTES_PER_ROW", 10**7)
+    rows = log.with_columns(
+        position=pl.when(pl.int_range(pl.len()) >= 30).then("position"),
+        execution_id=pl.when(pl.int_range(pl.len()) >= 30).then("execution_id"),
+    )
+    message = r"attribution: 29 rows name neither .* 0\.3 GB .* Raise memory_limit"
+    with pytest.raises(InvalidInputError, match=message):
+        load_pairs(rows, memory_limit="256MB", attribution="1d", workdir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    load_pairs(rows, memory_limit="1GB", attribution="1d", workdir=tmp_path)
+
+
 @pytest.fixture(scope="module")
 def log():
     return simulate_interactions(n_executions=1_500, random_state=3)
@@ -259,7 +358,6 @@ def test_arrays_are_mapped_from_files_and_not_held(log):
         ({"memory_limit": True}, "memory_limit: expected a size"),
         ({"workdir": "x"}, "workdir: is for loading in partitions; give memory_limit"),
         ({"memory_limit": "1GB", "workdir": "/dev/null"}, "workdir: cannot write to '/dev/null'"),
-        ({"memory_limit": "1GB", "attribution": "7d"}, "attribution: a row without an execution"),
     ],
 )
 def test_wrong_options_are_named(log, options, message):

@@ -55,6 +55,22 @@ def test_the_pairs_of_all_partitions_are_those_of_the_log(tmp_path, log):
     assert sorted(ids) == sorted(oracle.execution_id)
 
 
+def test_rows_are_attributed_to_displays_of_all_partitions_that_are_read(tmp_path, log):
+    clicks = log.filter(pl.col("interaction_type").list.contains("click"))
+    nothing = [pl.lit(None, log[name].dtype).alias(name) for name in ("position", "execution_id")]
+    late = clicks.with_columns(*nothing, session_id=pl.lit("late"))
+    rows = pl.concat([log, late])
+    partition_interactions(rows, tmp_path / "p", partitions=4)
+    options = {"attribution": "7d"}
+    oracle = load_pairs(rows, **options)
+    assert oracle.report.rows_attributed > 50
+    for more in ({}, {"memory_limit": "1GB", "workdir": tmp_path}):
+        ours = load_pairs(tmp_path / "p" / "*.parquet", **options, **more)
+        assert ours.report.rows_attributed == oracle.report.rows_attributed
+        for name in ("X", "y", "position", "group", "time", "document_code", "query_code"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(oracle, name))
+
+
 @given(st.lists(st.text(min_size=1), min_size=1), st.integers(1, 512))
 def test_a_partition_depends_on_the_id_alone(ids, partitions):
     found = partition_of(pl.Series(ids), partitions)

@@ -311,6 +311,8 @@ def test_what_is_no_dataframe_of_spark_is_refused(spark):
         InvalidInputError, match="partitions: expected a whole number of at least 1"
     ):
         build_pairs(frame, partitions=0)
+    with pytest.raises(InvalidInputError, match="attribution: cannot be done on Spark"):
+        build_pairs(frame, attribution="7d")
     with pytest.raises(InvalidInputError, match="several columns 'id'"):
         build_pairs(frame.selectExpr("id", "id + 1 AS id"))
 
