@@ -21,7 +21,7 @@ from starlette.routing import Route, Router
 
 from ..errors import IntegrityError, InvalidInputError, StateMismatchError, StoreError
 from .api.endpoint import Call, Endpoint
-from .api.routes import ENDPOINTS
+from .api.routes import ALL
 from .http import access_log
 from .http.answers import envelope, response_of
 from .http.body import (
@@ -35,10 +35,11 @@ from .http.body import (
     size_of,
     unpacked,
 )
+from .http.cookies import PAGES, token_of
 from .http.errors import invalid, malformed, store_failed
 from .http.headers import announces_body, headers_of
 from .http.parameters import Parameters
-from .http.paths import routed_path
+from .http.paths import public_root, routed_path
 from .http.refusal import Refusal
 from .http.roles import Caller, Role
 
@@ -72,14 +73,23 @@ logger = logging.getLogger("rankloom.service")
 class Exchange:
     """What `Application` and `PathApp` share about one request."""
 
-    __slots__ = ("answer", "body_pending", "headers", "method", "request_id", "root", "route")
+    __slots__ = (
+        "answer",
+        "body_pending",
+        "headers",
+        "is_https",
+        "method",
+        "request_id",
+        "root",
+        "route",
+    )
 
     def __init__(self, request_id: str, root: str) -> None:
         self.request_id, self.root = request_id, root
         self.headers: Mapping[str, str] = {}
         self.route, self.method = UNMATCHED, "OTHER"
         self.answer: Any = None
-        self.body_pending = False
+        self.body_pending = self.is_https = False
 
 
 class Application:
@@ -97,7 +107,7 @@ class Application:
     def __init__(
         self,
         service: ServiceContext,
-        endpoints: Sequence[Endpoint] = ENDPOINTS,
+        endpoints: Sequence[Endpoint] = ALL,
         *,
         started: Callable[[], object] = lambda: None,
     ) -> None:
@@ -168,6 +178,9 @@ class Application:
         try:
             exchange.headers = headers_of(scope["headers"])
             exchange.body_pending = announces_body(exchange.headers)
+            exchange.root = public_root(exchange.headers, exchange.root)
+            scheme = exchange.headers.get("x-forwarded-proto", scope.get("scheme"))
+            exchange.is_https = scheme == "https"
             path = routed_path(scope, settings.root_path)
             inner = {**scope, "path": path, "root_path": "", "path_params": {}, KEY: exchange}
             inner.pop("router", None)
@@ -227,13 +240,20 @@ class _Method:
 
     async def handle(self, exchange: Exchange, scope: Scope, receive: Receive) -> Any:
         endpoint, service = self._endpoint, self._service
-        caller = self._caller(exchange.headers, scope["query_string"])
+        caller = self._caller(exchange, scope["query_string"])
         path, query = self._parameters.read(scope["path_params"], scope["query_string"])
         self._parameters.check_headers(exchange.headers)
         call = Call(
-            service, caller, path, query, exchange.headers, exchange.request_id, exchange.root
+            service,
+            caller,
+            path,
+            query,
+            exchange.headers,
+            exchange.request_id,
+            exchange.root,
+            exchange.is_https,
         )
-        if endpoint.role in {None, Role.METRICS}:
+        if endpoint.role in {None, Role.METRICS} and endpoint.body is None:
             # Monitoring is answered when the service is busy, too.
             return await endpoint.handle(call)
         with service.limits.request():
@@ -273,10 +293,17 @@ class _Method:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise malformed(error) from None
 
-    def _caller(self, headers: Mapping[str, str], query: bytes) -> Caller:
-        needed = self._endpoint.role
+    def _caller(self, exchange: Exchange, query: bytes) -> Caller:
+        needed, headers = self._endpoint.role, exchange.headers
         if needed is None:
             return _EVERYBODY
+        if self._endpoint.by_cookie:
+            token = token_of(headers)
+            caller = None if token is None else self._service.tokens.caller(token)
+            if caller is None or not caller.role.may(needed):
+                there = {"location": f"{exchange.root}{PAGES}/login"}
+                raise Refusal(303, "Unauthorized", "log in with a token", headers=there)
+            return caller
         scheme, _, token = headers.get("authorization", "").partition(" ")
         caller = None
         if scheme.lower() == "bearer" and 0 < len(token) <= _MAX_TOKEN:

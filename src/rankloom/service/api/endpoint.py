@@ -29,6 +29,8 @@ class Call:
     request_id : str
     root : str
         Before every path, as the sender sees it.
+    is_https : bool
+        Whether the sender speaks TLS with us, or with the proxy in front.
     body, raw
         The decoded body where the endpoint says so, and its bytes.
     media : str
@@ -42,6 +44,7 @@ class Call:
     headers: Mapping[str, str]
     request_id: str
     root: str
+    is_https: bool = False
     body: Any = None
     raw: bytes = b""
     media: str = JSON
@@ -81,6 +84,8 @@ class Endpoint:
         Of the answer.
     accepted : tuple of str
         Media types of the body.
+    by_cookie : bool
+        Whether the token comes in the pages' cookie; without one the sender is led to the form.
     """
 
     method: str
@@ -97,6 +102,7 @@ class Endpoint:
     body_required: bool = True
     media_type: str = JSON
     accepted: tuple[str, ...] = (JSON,)
+    by_cookie: bool = False
 
     def path_names(self) -> tuple[str, ...]:
         """Return the names of the path's parameters, in order.

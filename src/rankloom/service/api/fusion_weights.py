@@ -53,7 +53,7 @@ def weights_for(
         If the segment has not one value for each field.
     """
     enabled = retriever is not None and retriever.settings.enabled
-    facts, reason = _weighed(retriever, asking)
+    facts, reason = weighed(retriever, asking)
     if reason is not None and retriever is not None:
         retriever.fallbacks[reason] += 1
     return schemas.FusionWeightsResponse(
@@ -69,7 +69,7 @@ def weights_for(
     )
 
 
-def _weighed(
+def weighed(
     retriever: LearningRetriever | None, asking: Asking
 ) -> tuple[Mapping[str, Any], str | None]:
     """Return what to log of the weights, and which of `REASONS` holds, if any."""

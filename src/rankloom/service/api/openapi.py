@@ -6,6 +6,7 @@ import inspect
 import types
 import typing
 from dataclasses import replace
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,6 @@ import msgspec
 
 from ..http.answers import Answer
 from ..http.parameters import REQUIRED, Parameter
-from ..settings import is_prefix
 from .endpoint import Call, Endpoint
 from .examples import EXAMPLES
 from .schemas import ErrorEnvelope, Identifier
@@ -55,19 +55,14 @@ def openapi_endpoint(others: Sequence[Endpoint]) -> Endpoint:
 
     It is open to everybody: it says nothing of tenants.
     """
-    documents: dict[str, bytes] = {}
+
+    @lru_cache(MAX_DOCUMENTS)
+    def document(root: str) -> bytes:
+        return msgspec.json.encode(openapi_document([*others, endpoint], root))
 
     async def read_openapi(call: Call) -> Answer:
         """Return this document."""
-        forwarded = call.headers.get("x-forwarded-prefix", "")
-        root = forwarded if is_prefix(forwarded) and forwarded else call.root
-        document = documents.get(root)
-        if document is None:
-            endpoints = [*others, endpoint]
-            document = msgspec.json.encode(openapi_document(endpoints, root))
-            if len(documents) < MAX_DOCUMENTS:
-                documents[root] = document
-        return Answer(body=document)
+        return Answer(body=document(call.root))
 
     endpoint = Endpoint(
         "GET", PATH, read_openapi, "This document", role=None, answer=dict[str, Any]

@@ -22,6 +22,7 @@ MAX_MEMBERS: Final = 16
 """Most gzip members of one body; senders write one."""
 
 JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 LINES: Final = "application/x-ndjson"
 PLAIN: Final = "text/plain"
 """What `navigator.sendBeacon` sends without a question to the server before; it holds JSON."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from ..settings import is_prefix
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -46,6 +48,12 @@ def routed_path(scope: Mapping[str, Any], root_path: str) -> str:
         if prefix:
             path = _without(path, quote(prefix.rstrip("/"), safe=_SAFE))
     return path
+
+
+def public_root(headers: Mapping[str, str], root: str) -> str:
+    """Return what stands before every path for the sender: a proxy may say that it took it off."""
+    forwarded = headers.get("x-forwarded-prefix", "")
+    return forwarded if forwarded and is_prefix(forwarded) else root
 
 
 def _without(path: str, prefix: str) -> str:
