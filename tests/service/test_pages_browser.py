@@ -124,6 +124,7 @@ def learnt(serve_with, wait_until):
 
 
 def check(page):
+    page.wait_for_load_state("load")  # with the style sheet
     assert page.evaluate(LARGER) <= 0
     assert page.evaluate(COLLISIONS) == [[], [], []]
     texts = page.evaluate(TEXTS)
