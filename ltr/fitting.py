@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._shared.plain import plain
+from ..datasets.pairs.array_storage import gathered
+from ..datasets.pairs.positions import position_counts
+from ..datasets.pairs.row_blocks import row_blocks
 from ..datasets.pairs.training_pairs import TrainingPairs
-from ..datasets.quality.positions import PositionCounts, position_notes
+from ..datasets.quality.positions import position_notes
 from ..errors import InvalidInputError
 from .boosting.dataset import MAX_LIST, lightgbm_dataset
 from .boosting.early_stopping import (
@@ -106,10 +109,13 @@ def _with_mean_weight_one(pairs: TrainingPairs) -> TrainingPairs:
 
     LightGBM's limits on sums of weights and the priors of exposures are absolute numbers.
     """
-    mean = pairs.weight[pairs.offsets[:-1]].mean(dtype=np.float64)
+    mean = gathered(pairs.weight, pairs.offsets[:-1]).mean(dtype=np.float64)
     if mean == 1:
         return pairs
-    return replace(pairs, weight=(pairs.weight / mean).astype(np.float32))
+    weight = np.empty(len(pairs), np.float32)
+    for block in row_blocks(pairs):
+        weight[block.rows] = pairs.weight[block.rows] / mean
+    return replace(pairs, weight=weight)
 
 
 def _target(settings: FitSettings, pairs: TrainingPairs) -> TrainingTarget:
@@ -157,7 +163,7 @@ def _final_params(
 def _notes_of_data(pairs: TrainingPairs, target: TrainingTarget) -> list[str]:
     notes: list[str] = []
     if pairs.has_positions:
-        notes += position_notes(PositionCounts.of(pairs.group, pairs.position))
+        notes += position_notes(position_counts(pairs))
     if target.data.split_lists:
         notes.append(
             f"queries or lists of more than {MAX_LIST:,} documents were trained on in parts "
@@ -315,7 +321,7 @@ def _fitted_state(
         feature_names=pairs.feature_names,
         categories={name: tuple(values) for name, values in pairs.categories.items()},
         executions_left_out=data.left_out,
-        examination=None if examination is None else examination.curve(pairs.position),
+        examination=None if examination is None else examination.curve(),
         examination_source=None if examination is None else examination.source,
         pair_bias=pair_bias,
         choice=target.choice,
@@ -324,6 +330,12 @@ def _fitted_state(
         notes=notes,
         training_report=plain(report),
         training_period=training_period(pairs),
-        grades=[int(grade) for grade in np.unique(pairs.y)],
+        grades=_grades(pairs),
         seed=seed,
     )
+
+
+def _grades(pairs: TrainingPairs) -> list[int]:
+    """Return the grades that occur, ascending."""
+    found = {int(grade) for block in row_blocks(pairs) for grade in np.unique(pairs.y[block.rows])}
+    return sorted(found)

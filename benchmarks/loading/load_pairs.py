@@ -32,18 +32,25 @@ HALF_LIFE = 30.0
 EXECUTIONS_PER_FILE = 80_000
 
 
-def make_files(folder: Path, millions: float, *, users: bool = False) -> list[str]:
-    """Write Parquet files that hold about so many million rows; time runs on from file to file."""
-    from rankloom.datasets import simulate_catalogue, simulate_interactions
+def catalogue() -> pl.DataFrame:
+    """Return what the files show: queries, documents and their features."""
+    from rankloom.datasets import simulate_catalogue
 
-    catalogue = simulate_catalogue(
+    return simulate_catalogue(
         n_queries=20_000, n_documents=30, n_features=2, n_channels=3, random_state=0
     ).with_columns(feature_id=pl.lit("catalogue/documents/") + pl.col("feature_id"))
+
+
+def make_files(folder: Path, millions: float, *, users: bool = False) -> list[str]:
+    """Write Parquet files that hold about so many million rows; time runs on from file to file."""
+    from rankloom.datasets import simulate_interactions
+
+    shown = catalogue()
     files: list[str] = []
     rows = 0
     while rows < millions * 1e6:
         log = simulate_interactions(
-            catalogue,
+            shown,
             n_executions=EXECUTIONS_PER_FILE,
             random_state=len(files),
             id_prefix=f"{len(files):03d}-",

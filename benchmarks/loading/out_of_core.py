@@ -7,9 +7,14 @@ peak, which the system takes back where memory is short; their peaks need not co
 
     python benchmarks/loading/out_of_core.py --rows 10 50 --limit 2GB
     python benchmarks/loading/out_of_core.py --rows 100 --limit 2GB --only partitions
+    python benchmarks/loading/out_of_core.py --rows 100 --limit 2GB --only partitions --train ips
 
-exit code: 0 if the pairs are the same, the peak is at most 1.25 times the limit from 50 M rows on,
-and loading in partitions takes at most 2.5 times as long as in memory.
+With ``--train`` the pairs have two features of documents, and a ranker is trained on them in the
+same process; ``fit`` is what that took, its hash that of the model.
+
+exit code: 0 if the pairs and models are the same, the peak of loading is at most 1.25 times the
+limit from 50 M rows on and that of training at most twice the limit, and loading in partitions
+takes at most 2.5 times as long as in memory.
 """
 
 from __future__ import annotations
@@ -22,12 +27,16 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from load_pairs import make_files
+from load_pairs import catalogue, make_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ARRAYS = (
     *("X", "y", "clicked", "negative", "group", "position", "document_score", "age_days"),
@@ -35,6 +44,7 @@ ARRAYS = (
 )
 TEXTS = ("execution_id", "queries", "documents")
 CHUNK = 1 << 18
+MEMORY = {"peak_gb": "VmRSS", "anonymous_gb": "RssAnon", "mapped_gb": "RssFile"}
 
 
 class MemoryWatch(threading.Thread):
@@ -42,13 +52,13 @@ class MemoryWatch(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.anonymous = self.mapped = 0.0
+        self.peaks = dict.fromkeys(MEMORY, 0.0)
 
     def run(self) -> None:
         """Keep the highest values."""
         while True:
-            self.anonymous = max(self.anonymous, memory("RssAnon"))
-            self.mapped = max(self.mapped, memory("RssFile"))
+            for name, field in MEMORY.items():
+                self.peaks[name] = max(self.peaks[name], memory(field))
             time.sleep(0.05)
 
 
@@ -72,36 +82,61 @@ def digest(pairs: Any) -> str:
     return found.hexdigest()
 
 
-def load_once(files: list[str], options: dict[str, Any]) -> dict[str, Any]:
-    """Load in this process and return what it took."""
+@contextmanager
+def measured() -> Iterator[dict[str, float]]:
+    """Fill in what the body took."""
+    watch, found = MemoryWatch(), {}
+    watch.start()
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield found
+    found["wall"], found["cpu"] = time.perf_counter() - wall, time.process_time() - cpu
+    found.update(watch.peaks)
+
+
+def with_features() -> dict[str, Any]:
+    """Return options that give the pairs the features of `make_files`' catalogue alone."""
+    names = [f"f{i}" for i in range(2)]
+    features = catalogue().select("feature_id", *names).unique("feature_id")
+    return {"features": features, "builtin_features": ()}
+
+
+def load_once(
+    files: list[str], options: dict[str, Any], train: str | None = None
+) -> dict[str, Any]:
+    """Load in this process, and train there, and return what it took."""
     from rankloom.datasets import load_pairs
 
+    if train:
+        options = options | with_features()
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "small.parquet"
         pl.scan_parquet(files[0]).head(5_000).collect().write_parquet(small)
         load_pairs(small, **options)
-    watch = MemoryWatch()
-    watch.start()
-    wall, cpu = time.perf_counter(), time.process_time()
-    pairs = load_pairs(files, half_life=30.0, **options)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = memory("VmHWM")
-    return {
-        "wall": wall,
-        "cpu": cpu,
-        "peak_gb": peak,
-        "anonymous_gb": watch.anonymous,
-        "mapped_gb": watch.mapped,
-        "pairs": len(pairs),
-        "hash": digest(pairs),
-    }
+    with measured() as load:
+        pairs = load_pairs(files, half_life=30.0, **options)
+    load |= {"peak_gb": memory("VmHWM"), "pairs": len(pairs)}
+    if train:
+        load["fit"] = train_once(pairs, train)
+    return load | {"hash": digest(pairs)}
 
 
-def in_a_process(files: list[str], options: dict[str, Any]) -> dict[str, Any]:
+def train_once(pairs: Any, mode: str) -> dict[str, Any]:
+    """Train on pairs in this process and return what it took."""
+    from rankloom.ltr import Ranker
+
+    with measured() as fit:
+        ranker = Ranker(mode, n_jobs=1, random_state=0).fit(pairs)
+    model = ranker.booster_.model_to_string()
+    return fit | {"hash": hashlib.blake2b(model.encode(), digest_size=8).hexdigest()}
+
+
+def in_a_process(
+    files: list[str], options: dict[str, Any], train: str | None = None
+) -> dict[str, Any]:
     """Load in a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, __file__, "--job"],
-        input=json.dumps({"files": files, "options": options}),
+        input=json.dumps({"files": files, "options": options, "train": train}),
         capture_output=True,
         text=True,
         check=False,
@@ -118,6 +153,8 @@ def main() -> None:
     parser.add_argument("--limit", default="2GB")
     parser.add_argument("--folder", default=None, help="for files, some 150 bytes a row")
     parser.add_argument("--only", choices=["memory", "partitions"])
+    parser.add_argument("--train", choices=["ips", "click_model", "auto"])
+    parser.add_argument("--files", help="folder of Parquet files to load instead of made ones")
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.job:
@@ -126,10 +163,11 @@ def main() -> None:
     holds = True
     for millions in given.rows:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            files = make_files(Path(folder), millions, users=True)
+            files = sorted(map(str, Path(given.files).glob("*.parquet"))) if given.files else None
+            files = files or make_files(Path(folder), millions, users=True)
             ways = {"memory": {}, "partitions": {"memory_limit": given.limit, "workdir": folder}}
             found = {
-                name: in_a_process(files, options)
+                name: in_a_process(files, options, given.train)
                 for name, options in ways.items()
                 if given.only in (None, name)
             }
@@ -144,12 +182,18 @@ def bounds_hold(found: dict[str, dict[str, Any]], millions: float, limit: str) -
     from rankloom.datasets.loading.out_of_core import parse_size
 
     parts, whole = found.get("partitions"), found.get("memory")
-    small = not parts or millions < 50 or parts["peak_gb"] <= 1.25 * parse_size(limit) / 1e9
+    size = parse_size(limit) / 1e9
+    small = not parts or millions < 50 or parts["peak_gb"] <= 1.25 * size
+    if parts and "fit" in parts and millions >= 50:
+        small &= parts["fit"]["peak_gb"] <= 2 * size
     if not (parts and whole):
         return small
     ratio = parts["wall"] / whole["wall"]
     print(f"{millions:g} M rows: {ratio:.2f} times as long as in memory")
-    return small and ratio <= 2.5 and parts["hash"] == whole["hash"]
+    same = parts["hash"] == whole["hash"]
+    if "fit" in whole:
+        same &= parts["fit"]["hash"] == whole["fit"]["hash"]
+    return small and ratio <= 2.5 and same
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Cascade(SequentialModel):
         sessions, size = data.sessions, len(data.counts)
         clicks_above = np.concatenate([[0], np.cumsum(sessions.clicked)])
         at_start = np.repeat(clicks_above[sessions.offsets[:-1]], np.diff(sessions.offsets))
-        examined = sessions.weight * (clicks_above[:-1] == at_start)
+        examined = sessions.weight.astype(np.float64) * (clicks_above[:-1] == at_start)
         attractiveness, mean = beta_means(
             sum_by(sessions.document, examined * sessions.clicked, size),
             sum_by(sessions.document, examined, size),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..counts.click_counts import ClickCounts
+    from ..pairs.row_blocks import RowBlock
 
 FIRST_GUESS = (0.3, 0.5, 0.8)  # attractiveness, satisfaction, continuation
 
@@ -138,14 +139,24 @@ class DBN(SequentialModel):
         of maximum likelihood.
         """
         self._check_fitted()
-        sessions, fitted = self._sessions, self._fitted
-        rows = len(sessions.document)
+        found = np.empty(len(self._sessions.document))
+        for block in self._sessions.blocks():
+            found[block.rows] = self.examinations_of(block)
+        return found
+
+    def examinations_of(self, block: RowBlock) -> NDArray[np.float64]:
+        """Return `row_examinations` of the rows of a block of the fitted log."""
+        self._check_fitted()
+        own, fitted = self._sessions.of(block), self._fitted
+        rows = len(own.document)
         # Every row as a document of its own: the sums by document are then single values.
-        of_rows = replace(sessions, document=np.arange(rows), weight=np.ones(rows))
+        of_rows = replace(
+            own, document=np.arange(rows, dtype=np.int32), weight=np.ones(rows, np.float32)
+        )
         given = replace(
             fitted,
-            attractiveness=fitted.attractiveness[sessions.document],
-            satisfaction=fitted.satisfaction[sessions.document],
+            attractiveness=fitted.attractiveness[own.document],
+            satisfaction=fitted.satisfaction[own.document],
         )
         return np.asarray(_expectations(of_rows, given, np.ones(rows))[0][1])
 
@@ -166,19 +177,21 @@ def _expectations(
     """Return the sums by document and by context value that `expect` describes."""
     documents = np.zeros((4, len(given.attractiveness)))
     values = np.zeros((2, len(given.continuation)))
-    expect(
-        sessions.offsets,
-        sessions.document,
-        sessions.value,
-        sessions.clicked,
-        sessions.weight,
-        sessions.weight * weight[sessions.document],
-        given.attractiveness,
-        given.satisfaction,
-        given.continuation,
-        documents,
-        values,
-    )
+    for block in sessions.blocks():
+        own = sessions.of(block)
+        expect(
+            own.offsets,
+            own.document,
+            own.value,
+            own.clicked,
+            own.weight,
+            weight,
+            given.attractiveness,
+            given.satisfaction,
+            given.continuation,
+            documents,
+            values,
+        )
     return documents, values
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @kernel
 def expect(
     offsets: NDArray[np.int64],
-    document: NDArray[np.int64],
+    document: NDArray[np.int32],
     value: NDArray[np.int64],
     clicked: NDArray[np.bool_],
-    weight: NDArray[np.float64],
-    value_weight: NDArray[np.float64],
+    weight: NDArray[np.float32],
+    of_document: NDArray[np.float64],
     attracts: NDArray[np.float64],
     satisfies: NDArray[np.float64],
     goes_on: NDArray[np.float64],
@@ -33,8 +33,8 @@ def expect(
 ) -> None:
     """Add up what a step of expectation-maximisation divides.
 
-    `offsets`, `document`, `value`, `clicked`, `weight`: as in `Sessions`; `value_weight` is the
-        rows' weight in `values`.
+    `offsets`, `document`, `value`, `clicked`, `weight`: as in `Sessions`, the former two of some
+        executions. A row's weight in `values` is its own times `of_document`, shape (m,).
     `documents`, shape (4, m): receives clicks, examinations, satisfactions, and clicks that could
         have satisfied.
     `values`, shape (2, v): receives how often readers went on, and how often they could have.
@@ -43,44 +43,46 @@ def expect(
     quiet = np.empty(1)
     for execution in range(len(offsets) - 1):
         start, end = offsets[execution], offsets[execution + 1]
+        v = value[execution]
+        gamma = goes_on[v]
         if end - start > len(quiet):
             quiet = np.empty(2 * (end - start))
         last = end - 1
         while last >= start and not clicked[last]:
             last -= 1
-        _down_to(start, last, document, value, clicked, weight, value_weight, documents, values)
+        _down_to(start, last, document, v, clicked, weight, of_document, documents, values)
         if last == end - 1:
             continue  # without a row below it, the last click may have satisfied or not
-        _quiet(last + 1, end, start, document, value, attracts, goes_on, quiet)
+        _quiet(last + 1, end, start, document, gamma, attracts, quiet)
         examined = 1.0
         if last >= start:
-            d, gamma = document[last], goes_on[value[last]]
+            d = document[last]
             stays = (1 - satisfies[d]) * gamma * quiet[last + 1 - start]
             total = satisfies[d] + (1 - satisfies[d]) * (1 - gamma) + stays
             documents[2, d] += weight[last] * satisfies[d] / total
             documents[3, d] += weight[last]
             examined = stays / total
-            values[0, value[last]] += value_weight[last] * examined
-            values[1, value[last]] += value_weight[last] * (1 - satisfies[d] / total)
+            values[0, v] += weight[last] * of_document[d] * examined
+            values[1, v] += weight[last] * of_document[d] * (1 - satisfies[d] / total)
         for row in range(last + 1, end):
             documents[1, document[row]] += weight[row] * examined
             if row < end - 1:
-                gamma = goes_on[value[row]]
+                value_weight = weight[row] * of_document[document[row]]
                 onward = gamma * quiet[row + 1 - start]
-                values[1, value[row]] += value_weight[row] * examined
+                values[1, v] += value_weight * examined
                 examined *= onward / (onward + 1 - gamma)
-                values[0, value[row]] += value_weight[row] * examined
+                values[0, v] += value_weight * examined
 
 
 @kernel
 def _down_to(
     start: np.int64,
     last: np.int64,
-    document: NDArray[np.int64],
-    value: NDArray[np.int64],
+    document: NDArray[np.int32],
+    value: np.int64,
     clicked: NDArray[np.bool_],
-    weight: NDArray[np.float64],
-    value_weight: NDArray[np.float64],
+    weight: NDArray[np.float32],
+    of_document: NDArray[np.float64],
     documents: NDArray[np.float64],
     values: NDArray[np.float64],
 ) -> None:
@@ -92,8 +94,9 @@ def _down_to(
         if row < last:
             if clicked[row]:
                 documents[3, document[row]] += weight[row]
-            values[0, value[row]] += value_weight[row]
-            values[1, value[row]] += value_weight[row]
+            value_weight = weight[row] * of_document[document[row]]
+            values[0, value] += value_weight
+            values[1, value] += value_weight
 
 
 @kernel
@@ -101,16 +104,14 @@ def _quiet(
     first: np.int64,
     end: np.int64,
     start: np.int64,
-    document: NDArray[np.int64],
-    value: NDArray[np.int64],
+    document: NDArray[np.int32],
+    gamma: float,
     attracts: NDArray[np.float64],
-    goes_on: NDArray[np.float64],
     quiet: NDArray[np.float64],
 ) -> None:
     """Fill in P(no click from a row to the end | the row is examined), from the end upwards."""
     below = 1.0
     for row in range(end - 1, first - 1, -1):
         if row < end - 1:
-            gamma = goes_on[value[row]]
             below = gamma * quiet[row + 1 - start] + 1 - gamma
         quiet[row - start] = (1 - attracts[document[row]]) * below

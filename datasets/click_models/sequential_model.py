@@ -11,15 +11,19 @@ import numpy as np
 
 from ..._shared.jit import kernel
 from ...errors import InvalidInputError, did_you_mean
+from ..counts.cells import add_at
 from ..counts.click_counts import click_counts, require_clicks
+from ..pairs.row_blocks import blocks_of, row_blocks, rows_of
 from .base import ClickModel, lists_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
 
     from ..counts.click_counts import ClickCounts
+    from ..pairs.row_blocks import RowBlock
     from ..pairs.training_pairs import TrainingPairs
 
 
@@ -29,12 +33,27 @@ class Sessions:
 
     # shape (e + 1,): row at which every execution starts, and the number of rows
     offsets: NDArray[np.int64]
-    document: NDArray[np.int64]  # shape (n,): document of the counts
-    value: NDArray[np.int64]  # shape (n,): number of the context value
-    # shape (n,): positions beyond the counted ones have the number of the last of them
-    position: NDArray[np.int64]
+    document: NDArray[np.int32]  # shape (n,): document of the counts
+    value: NDArray[np.int64]  # shape (e,): number of the context value
+    position: NDArray[np.int32]  # shape (n,)
     clicked: NDArray[np.bool_]  # shape (n,)
-    weight: NDArray[np.float64]  # shape (n,): recency weight
+    weight: NDArray[np.float32]  # shape (n,): recency weight
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """Yield the executions in blocks, whose mapped memory is given back after each."""
+        return blocks_of(self.offsets, (self.position, self.clicked, self.weight))
+
+    def of(self, block: RowBlock) -> Sessions:
+        """Return the executions of a block."""
+        group = self.offsets[1:][block.executions] - self.offsets[:-1][block.executions]
+        return Sessions(
+            np.concatenate([[0], np.cumsum(group)]),
+            self.document[block.rows],
+            self.value[block.executions],
+            self.position[block.rows],
+            self.clicked[block.rows],
+            self.weight[block.rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,43 +228,37 @@ class SequentialModel(ClickModel):
     def _sessions_of(self, pairs: TrainingPairs) -> tuple[ClickCounts, Sessions]:
         counts = click_counts(pairs, by=self.by)
         require_clicks(counts)
-        continues = np.ones(len(pairs), dtype=np.bool_)
-        continues[pairs.offsets[:-1]] = False
-        unordered = np.flatnonzero((np.diff(pairs.position, prepend=0) < 0) & continues)
-        if len(unordered):
-            msg = (
-                f"pairs.position: execution {pairs.execution_index[unordered[0]]} is not in the "
-                "order of its positions. Load the log with load_pairs."
-            )
-            raise InvalidInputError(msg)
-        sessions = Sessions(
-            pairs.offsets,
-            counts.find(pairs),
-            counts.values_of(pairs),
-            np.minimum(pairs.position, counts.n_positions - 1).astype(np.int64),
-            pairs.clicked,
-            pairs.weight.astype(np.float64),
+        document, document_of = np.empty(len(pairs), np.int32), counts.documents_of_blocks(pairs)
+        for block in row_blocks(pairs):
+            _check_order(pairs, block)
+            document[block.rows] = document_of(block)
+        value = counts.values_of_executions(pairs)
+        return counts, Sessions(
+            pairs.offsets, document, value, pairs.position, pairs.clicked, pairs.weight
         )
-        return counts, sessions
 
     def _set_curves(self, weight: NDArray[np.float64]) -> None:
         """Average the examination of the log's rows by position and value."""
-        rows, fitted = self._sessions, self._fitted
-        examined = np.empty(len(rows.document))
-        _examined(
-            rows.offsets,
-            fitted.attractiveness[rows.document],
-            fitted.satisfaction[rows.document],
-            fitted.continuation[rows.value],
-            rows.clicked,
-            False,
-            examined,
-        )
-        size, weights = self.counts_.n_positions, rows.weight * weight[rows.document]
-        cell = rows.value * size + rows.position
+        fitted, size = self._fitted, self.counts_.n_positions
         cells = (len(self.counts_.values), size)
-        shown = np.bincount(cell, weights, cells[0] * size).reshape(cells)
-        expected = np.bincount(cell, weights * examined, cells[0] * size).reshape(cells)
+        shown, expected = np.zeros(cells), np.zeros(cells)
+        for block in self._sessions.blocks():
+            rows = self._sessions.of(block)
+            value = np.repeat(rows.value, np.diff(rows.offsets))
+            examined = np.empty(len(rows.document))
+            _examined(
+                rows.offsets,
+                fitted.attractiveness[rows.document],
+                fitted.satisfaction[rows.document],
+                fitted.continuation[value],
+                rows.clicked,
+                False,
+                examined,
+            )
+            weights = rows.weight * weight[rows.document]
+            cell = value * size + np.minimum(rows.position, size - 1)
+            add_at(cell, weights, shown.reshape(-1))
+            add_at(cell, weights * examined, expected.reshape(-1))
         self._shown = shown.sum(axis=1)
         self.examination_ = _relative_curve(expected.sum(axis=0), shown.sum(axis=0))
         values = enumerate(self.counts_.values if self.by else ())
@@ -277,6 +290,22 @@ class SequentialModel(ClickModel):
         """Return a copy fitted to the same log with other weights; see `ClickModel.refitted`."""
         data = SequentialData(self.counts_, self._sessions, weight, self.prior_mean, self._fitted)
         return copy(self).fit_data(data)
+
+
+def _check_order(pairs: TrainingPairs, block: RowBlock) -> None:
+    """Raise unless positions ascend within the executions of a block."""
+    group = pairs.group[block.executions]
+    step = np.diff(pairs.position[block.rows], prepend=0)
+    step[(np.cumsum(group) - group)[group > 0]] = 0
+    unordered = np.flatnonzero(step < 0)
+    if len(unordered):
+        row = rows_of(block)[unordered[0]]
+        execution = np.searchsorted(pairs.offsets, row, side="right") - 1
+        msg = (
+            f"pairs.position: execution {execution} is not in the order of its positions. Load "
+            "the log with load_pairs."
+        )
+        raise InvalidInputError(msg)
 
 
 def _relative_curve(

@@ -77,9 +77,9 @@ class SimplifiedDBN(SequentialModel):
 @kernel
 def _count_down_to_last_click(
     offsets: NDArray[np.int64],
-    document: NDArray[np.int64],
+    document: NDArray[np.int32],
     clicked: NDArray[np.bool_],
-    weight: NDArray[np.float64],
+    weight: NDArray[np.float32],
     sums: NDArray[np.float64],
 ) -> None:
     """Add up examinations, clicks and last clicks by document."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from ..._shared.jit import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_CAPACITY: Final = 1024
 
 
 def sum_by(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -43,27 +45,143 @@ def last_click_states(
 
 
 @kernel
-def count_cells(
-    packed: NDArray[np.int64], clicked: NDArray[np.bool_], weight: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Count cells in a hash table: distinct numbers, weight, clicked weight and last row."""
-    capacity, n = 1024, 0
-    table = np.full(2 * capacity, -1, dtype=np.int64)
-    cells = np.empty(capacity, dtype=np.int64)
-    shown, clicks = np.empty(capacity), np.empty(capacity)
-    last = np.empty(capacity, dtype=np.int64)
+def add_at(
+    index: NDArray[np.integer], values: NDArray[np.float64], sums: NDArray[np.float64]
+) -> None:
+    """Add values to the sums that they belong to, one after the other as `numpy.bincount` does."""
+    for row in range(len(index)):
+        sums[index[row]] += values[row]
+
+
+class CellCounts:
+    """Weight, clicked weight and last row of distinct numbers, while a log is read in blocks.
+
+    Attributes
+    ----------
+    rows : int
+        Rows that were added.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self._size = 0
+        self._table, self._cells = _empty_table(), np.empty(_CAPACITY, np.int64)
+        self._shown, self._clicks = np.empty(_CAPACITY), np.empty(_CAPACITY)
+        self._last = np.empty(_CAPACITY, np.int64)
+
+    def add(
+        self, numbers: NDArray[np.int64], clicked: NDArray[np.bool_], weight: NDArray[np.float32]
+    ) -> None:
+        """Count the next rows; `numbers` are 0 or more."""
+        (
+            self._table,
+            self._cells,
+            self._shown,
+            self._clicks,
+            self._last,
+            self._size,
+        ) = _count_cells(
+            self._table,
+            self._cells,
+            self._shown,
+            self._clicks,
+            self._last,
+            self._size,
+            self.rows,
+            numbers,
+            clicked,
+            weight,
+        )
+        self.rows += len(numbers)
+
+    @property
+    def cells(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Distinct numbers in the order in which they appeared, and their counts."""
+        every = slice(self._size)
+        return self._cells[every], self._shown[every], self._clicks[every], self._last[every]
+
+
+class CellIndex:
+    """Distinct numbers in the order in which they appear, while a log is read in blocks."""
+
+    def __init__(self) -> None:
+        self._size = self._rows = 0
+        self._table, self._cells = _empty_table(), np.empty(_CAPACITY, np.int64)
+        self._first = np.empty(_CAPACITY, np.int64)
+
+    def __len__(self) -> int:
+        """Return how many distinct numbers there are."""
+        return self._size
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The distinct numbers."""
+        return self._cells[: self._size]
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """The row at which each of them appears first."""
+        return self._first[: self._size]
+
+    def add(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the place of each number among the distinct ones."""
+        of_row = np.empty(len(numbers), dtype=np.int64)
+        self._table, self._cells, self._first, self._size = _index_cells(
+            self._table, self._cells, self._first, self._size, self._rows, numbers, of_row
+        )
+        self._rows += len(numbers)
+        return of_row
+
+
+def index_cells(numbers: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the cell of every row, numbered in order of appearance, and first rows of cells."""
+    index = CellIndex()
+    of_row = index.add(numbers.view(np.int64))
+    return of_row, index.first.copy()
+
+
+def lengthened(table: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return a table with rows of 0 added where it has fewer than `size`; more, as it will grow."""
+    if len(table) >= size:
+        return table
+    longer = np.zeros((max(size, 2 * len(table)), *table.shape[1:]), table.dtype)
+    longer[: len(table)] = table
+    return longer
+
+
+def _empty_table() -> NDArray[np.int64]:
+    return np.full(2 * _CAPACITY, -1, dtype=np.int64)
+
+
+@kernel
+def _count_cells(
+    table: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    shown: NDArray[np.float64],
+    clicks: NDArray[np.float64],
+    last: NDArray[np.int64],
+    n: int,
+    rows: int,
+    packed: NDArray[np.int64],
+    clicked: NDArray[np.bool_],
+    weight: NDArray[np.float32],
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    int,
+]:
+    """Count numbers in a hash table, which is returned with its columns, longer if need be."""
     for row in range(len(packed)):
         slot = _slot(table, cells, packed[row])
         cell = table[slot]
         if cell < 0:
-            if n == capacity:
-                # At most half full: probes stay short.
-                capacity *= 2
-                cells, last = _twice(cells), _twice(last)
+            if n == len(cells):
+                table, cells, last = _grown(cells), _twice(cells), _twice(last)
                 shown, clicks = _twice(shown), _twice(clicks)
-                table = np.full(2 * capacity, -1, dtype=np.int64)
-                for old in range(n):
-                    table[_slot(table, cells, cells[old])] = old
                 slot = _slot(table, cells, packed[row])
             cell = n
             table[slot] = cell
@@ -72,34 +190,41 @@ def count_cells(
         shown[cell] += weight[row]
         if clicked[row]:
             clicks[cell] += weight[row]
-        last[cell] = row
-    return cells[:n].copy(), shown[:n].copy(), clicks[:n].copy(), last[:n].copy()
+        last[cell] = rows + row
+    return table, cells, shown, clicks, last, n
 
 
 @kernel
-def index_cells(numbers: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the cell of every row, numbered in order of appearance, and first rows of cells."""
-    capacity, n = 1024, 0
-    table = np.full(2 * capacity, -1, dtype=np.int64)
-    cells = np.empty(capacity, dtype=np.int64)
-    first = np.empty(capacity, dtype=np.int64)
-    of_row = np.empty(len(numbers), dtype=np.int64)
+def _index_cells(
+    table: NDArray[np.int64],
+    cells: NDArray[np.int64],
+    first: NDArray[np.int64],
+    n: int,
+    rows: int,
+    numbers: NDArray[np.int64],
+    of_row: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
+    """Fill in the cell of every row; return the hash table and its numbers, longer if need be."""
     for row in range(len(numbers)):
-        number = np.int64(numbers[row])
-        slot = _slot(table, cells, number)
+        slot = _slot(table, cells, numbers[row])
         if table[slot] < 0:
-            if n == capacity:
-                capacity *= 2
-                cells, first = _twice(cells), _twice(first)
-                table = np.full(2 * capacity, -1, dtype=np.int64)
-                for old in range(n):
-                    table[_slot(table, cells, cells[old])] = old
-                slot = _slot(table, cells, number)
+            if n == len(cells):
+                table, cells, first = _grown(cells), _twice(cells), _twice(first)
+                slot = _slot(table, cells, numbers[row])
             table[slot] = n
-            cells[n], first[n] = number, row
+            cells[n], first[n] = numbers[row], rows + row
             n += 1
         of_row[row] = table[slot]
-    return of_row, first[:n].copy()
+    return table, cells, first, n
+
+
+@kernel
+def _grown(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a table of full cells for twice as many: at most half full, probes stay short."""
+    table = np.full(4 * len(cells), -1, dtype=np.int64)
+    for old in range(len(cells)):
+        table[_slot(table, cells, cells[old])] = old
+    return table
 
 
 @kernel

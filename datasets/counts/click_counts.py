@@ -13,16 +13,21 @@ import numpy as np
 import polars as pl
 
 from ...errors import InvalidInputError, NoExposuresError, did_you_mean
+from ..pairs.row_blocks import query_documents_of, row_blocks
 from ..pairs.text_codes import index_among
-from .cells import count_cells, last_click_states, sum_by
+from .cells import CellCounts, last_click_states, sum_by
+from .key_packing import KeyPacking
 from .pair_counts import PairCounts, n_considered, require_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
+    from ..pairs.row_blocks import RowBlock, RowValues
     from ..pairs.training_pairs import TrainingPairs
+
+    _Find = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.int64]]
 
 StateName = Literal["position", "last_click"]
 
@@ -118,17 +123,40 @@ class ClickCounts:
         comes from another load.
         """
         if isinstance(log, ClickCounts):
-            query_code: NDArray[Any] = log.query
-            document_code: NDArray[Any] = log.key % max(len(log.documents), 1)
-        else:
-            query_code = np.repeat(log.query_code, log.group)
-            document_code = log.document_code
-        query = _recoded(query_code, log.queries, self.queries)
-        document = _recoded(document_code, log.documents, self.documents)
-        key = query * max(len(self.documents), 1) + document
-        key[(query < 0) | (document < 0)] = -1
-        index = np.minimum(np.searchsorted(self.key, key), max(len(self) - 1, 0))
-        return np.where(self.key[index] == key, index, -1)
+            among = self._among(log.queries, log.documents)
+            return among(log.query, log.key % max(len(log.documents), 1))
+        document_of = self.documents_of_blocks(log)
+        found = np.empty(len(log), dtype=np.int64)
+        for block in row_blocks(log):
+            found[block.rows] = document_of(block)
+        return found
+
+    def documents_of_blocks(self, pairs: TrainingPairs) -> RowValues:
+        """Return what gives the documents of the rows of a block of (other) pairs; see `find`."""
+        among = self._among(pairs.queries, pairs.documents)
+
+        def documents(block: RowBlock) -> NDArray[np.int64]:
+            query = np.repeat(pairs.query_code[block.executions], pairs.group[block.executions])
+            return among(query, pairs.document_code[block.rows])
+
+        return documents
+
+    def _among(self, queries: pl.Series, documents: pl.Series) -> _Find:
+        """Return what finds codes of queries and documents among these counts."""
+        query_of = None if queries is self.queries else index_among(queries, self.queries)
+        document_of = (
+            None if documents is self.documents else index_among(documents, self.documents)
+        )
+
+        def among(query: NDArray[Any], document: NDArray[Any]) -> NDArray[np.int64]:
+            query = query.astype(np.int64) if query_of is None else query_of[query]
+            document = document if document_of is None else document_of[document]
+            key = query * max(len(self.documents), 1) + document
+            key[(query < 0) | (document < 0)] = -1
+            index = np.minimum(np.searchsorted(self.key, key), max(len(self) - 1, 0))
+            return np.where(self.key[index] == key, index, -1)
+
+        return among
 
     def states_of(self, pairs: TrainingPairs) -> NDArray[np.int64]:
         """Return the state of every row of (other) pairs.
@@ -136,17 +164,35 @@ class ClickCounts:
         Positions beyond those counted take the last one. A context value that is not counted has
         states of its own, from `n_states` on, in the order of any other value's.
         """
-        state = _states(pairs, self.states, self.n_positions)
+        state_of = self.states_of_blocks(pairs)
+        state = np.empty(len(pairs), dtype=np.int64)
+        for block in row_blocks(pairs):
+            state[block.rows] = state_of(block)
+        return state
+
+    def states_of_blocks(self, pairs: TrainingPairs) -> RowValues:
+        """Return what gives the states of the rows of a block of (other) pairs; see `states_of`."""
+        state_of = _states(pairs, self.states, self.n_positions)
         if self.by is None:
-            return state
-        number = self.values_of(pairs)
-        return np.where(number < 0, len(self.values), number) * self.states_per_value + state
+            return state_of
+        number = self.values_of_executions(pairs)
+        first = np.where(number < 0, len(self.values), number) * self.states_per_value
+
+        def with_values(block: RowBlock) -> NDArray[np.int64]:
+            group = pairs.group[block.executions]
+            return np.repeat(first[block.executions], group) + state_of(block)
+
+        return with_values
 
     def values_of(self, pairs: TrainingPairs) -> NDArray[np.int64]:
         """Return the number of every row's context value; -1 where these counts lack it."""
+        return np.repeat(self.values_of_executions(pairs), pairs.group)
+
+    def values_of_executions(self, pairs: TrainingPairs) -> NDArray[np.int64]:
+        """Return the number of every execution's context value; -1 where these counts lack it."""
         if self.by is None:
-            return np.zeros(len(pairs), dtype=np.int64)
-        return np.repeat(_value_codes(pairs, self.by, self.values), pairs.group)
+            return np.zeros(pairs.n_executions, dtype=np.int64)
+        return _value_codes(pairs, self.by, self.values)
 
 
 def click_counts(
@@ -200,29 +246,34 @@ def click_counts(
     check_counted(states, max_position)
     n_positions = n_considered(pairs.position, max_position)
     values = _values(pairs, by)
-    state = _states(pairs, states, n_positions)
     position_of_state = np.arange(n_positions)
     if states == "last_click":
         position_of_state = np.repeat(position_of_state, position_of_state + 1)
-    if by is not None:
-        number = np.repeat(_value_codes(pairs, by, values), pairs.group)
-        state += number * len(position_of_state)
+    per_value = len(position_of_state)
     position_of_state = np.tile(position_of_state, len(values))
-    weight = pairs.weight if weighted else np.ones(len(pairs), dtype=np.float32)
-    key, packed = _packed(pairs.query_document, state, len(position_of_state))
-    cells, shown, clicks, last = count_cells(packed, pairs.clicked, weight)
-    order = np.argsort(cells)
-    number, cell_state = np.divmod(cells[order], len(position_of_state))
-    first = np.flatnonzero(np.diff(number, prepend=-1))
-    sizes = np.diff(np.append(first, len(number)))
+    packing, counted = KeyPacking(pairs, len(position_of_state)), CellCounts()
+    state_of = _states(pairs, states, n_positions)
+    value_of = None if by is None else _value_codes(pairs, by, values)
+    for block in row_blocks(pairs):
+        state = state_of(block)
+        if value_of is not None:
+            group = pairs.group[block.executions]
+            state += np.repeat(value_of[block.executions], group) * per_value
+        weight = pairs.weight[block.rows] if weighted else np.ones(len(state), dtype=np.float32)
+        packed = packing.pack(query_documents_of(pairs, block), state)
+        counted.add(packed, pairs.clicked[block.rows], weight)
+    cells, shown, clicks, last = counted.cells
+    order, key, cell_state = packing.ordered(cells)
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    sizes = np.diff(np.append(first, len(key)))
     return ClickCounts(
         document=np.repeat(np.arange(len(first)), sizes),
         state=cell_state,
         shown=shown[order],
         clicks=clicks[order],
-        offsets=np.append(first, len(number)).astype(np.int64),
+        offsets=np.append(first, len(key)).astype(np.int64),
         row=np.maximum.reduceat(last[order], first),
-        key=number[first] if key is None else key[number[first]],
+        key=key[first],
         states=states,
         by=by,
         values=values,
@@ -340,30 +391,26 @@ def _value_codes(pairs: TrainingPairs, by: str, values: tuple[str, ...]) -> NDAr
     return index_among(_texts(pairs, by), pl.Series(values))
 
 
-def _recoded(codes: NDArray[Any], texts: pl.Series, targets: pl.Series) -> NDArray[np.int64]:
-    """Return the index of each code's text among the target texts; -1 where it is not there."""
-    return codes.astype(np.int64) if texts is targets else index_among(texts, targets)[codes]
+def _states(pairs: TrainingPairs, states: StateName, n_positions: int) -> RowValues:
+    """Return what gives the states of a block's rows, as int64."""
 
+    def by_position(block: RowBlock) -> NDArray[np.int64]:
+        return np.minimum(pairs.position[block.rows], n_positions - 1).astype(np.int64)
 
-def _packed(
-    key: NDArray[np.int64], state: NDArray[np.int64], n_states: int
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Pack key and state into one number; where it would overflow, number the keys first."""
-    names = None
-    if key.max() >= 2**62 // n_states:
-        names, key = np.unique(key, return_inverse=True)
-    return names, key * n_states + state
-
-
-def _states(pairs: TrainingPairs, states: StateName, n_positions: int) -> NDArray[np.int64]:
-    if states == "position":
-        return np.minimum(pairs.position, n_positions - 1).astype(np.int64)
-    state = np.empty(len(pairs), dtype=np.int64)
-    unordered = last_click_states(pairs.offsets, pairs.position, pairs.clicked, n_positions, state)
-    if unordered >= 0:
-        msg = (
-            f"pairs.position: execution {unordered} is not in the order of its positions, which "
-            'states="last_click" needs. Load the log with load_pairs.'
+    def by_last_click(block: RowBlock) -> NDArray[np.int64]:
+        group = pairs.group[block.executions]
+        offsets = np.concatenate([[0], np.cumsum(group, dtype=np.int64)])
+        state = np.empty(int(offsets[-1]), dtype=np.int64)
+        unordered = last_click_states(
+            offsets, pairs.position[block.rows], pairs.clicked[block.rows], n_positions, state
         )
-        raise InvalidInputError(msg)
-    return state
+        if unordered >= 0:
+            execution = np.arange(pairs.n_executions)[block.executions][unordered]
+            msg = (
+                f"pairs.position: execution {execution} is not in the order of its positions, "
+                'which states="last_click" needs. Load the log with load_pairs.'
+            )
+            raise InvalidInputError(msg)
+        return state
+
+    return by_position if states == "position" else by_last_click

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ...errors import InvalidInputError
+from ..pairs.row_blocks import query_documents_of, row_blocks
 from .cells import sum_by
+from .key_packing import KeyPacking
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from numpy.typing import NDArray
 
     from ..pairs.training_pairs import TrainingPairs
 
+    _Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    """Cells, and how often each was shown and clicked."""
+
 MAX_POSITIONS = 100
 """Positions counted where no `max_position` is given: matrices and states grow with its square."""
+
+_SORTED_AT_ONCE: Final = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -81,50 +90,57 @@ def n_considered(position: NDArray[np.int32], max_position: int | None) -> int:
 
 
 def count_pairs(
-    pairs: TrainingPairs, n_positions: int, rows: NDArray[np.int64] | None = None
+    pairs: TrainingPairs, n_positions: int, executions: NDArray[np.int64] | None = None
 ) -> PairCounts:
     """Aggregate training pairs to counts; rows at position `n_positions` or beyond are left out.
 
-    One sort of whole numbers without an index array: 10 million rows take about a second.
+    One sort of whole numbers without an index array: 10 million rows take about a second. Larger
+    logs are counted in parts. `executions`: those to count, ascending; all by default.
     """
-    chosen = slice(None) if rows is None else rows
-    position = pairs.position[chosen]
-    query_document = pairs.query_document[chosen]
-    clicked = pairs.clicked[chosen]
-    counted = position < n_positions
-    if not counted.all():
-        position, query_document = position[counted], query_document[counted]
-        clicked = clicked[counted]
-    counts = _count(query_document, position, clicked, n_positions)
-    return replace(counts, query=counts.query // max(len(pairs.documents), 1))
+    packing = KeyPacking(pairs, n_positions)
+    nothing = np.empty(0, np.int64)
+    parts = []
+    for block in row_blocks(pairs, executions, size=_SORTED_AT_ONCE):
+        position = pairs.position[block.rows]
+        key = query_documents_of(pairs, block)
+        clicked = pairs.clicked[block.rows]
+        counted = position < n_positions
+        if not counted.all():
+            position, key, clicked = position[counted], key[counted], clicked[counted]
+        parts.append(_count(packing.pack(key, position), clicked))
+    cells, shown, clicks = _merged(parts or [(nothing, nothing, nothing)])
+    order, key, position = packing.ordered(cells)
+    first = _run_starts(key)
+    return PairCounts(
+        offsets=np.append(first, len(key)).astype(np.int64),
+        position=position,
+        shown=shown[order].astype(np.float64),
+        clicks=clicks[order].astype(np.float64),
+        query=key[first] // max(len(pairs.documents), 1),
+        n_positions=n_positions,
+    )
 
 
-def _count(
-    query_document: NDArray[np.int64],
-    position: NDArray[np.int32],
-    clicked: NDArray[np.bool_],
-    n_positions: int,
-) -> PairCounts:
-    """Count cells by sorting (query_document, position, clicked) packed into one number."""
-    names = None
-    if len(query_document) and query_document.max() >= 2**62 // (2 * n_positions):
-        names, query_document = np.unique(query_document, return_inverse=True)
-    key = query_document * np.int64(2 * n_positions)
-    key += position.astype(np.int64) * 2
+def _count(cell: NDArray[np.int64], clicked: NDArray[np.bool_]) -> _Cells:
+    """Count cells by sorting them with clicks, packed into one number."""
+    key = cell * 2
     key += clicked
     key.sort()
     cell = key >> 1
     start = _run_starts(cell)
-    number = cell[start] // n_positions
-    first = _run_starts(number)
-    return PairCounts(
-        offsets=np.append(first, len(start)).astype(np.int64),
-        position=cell[start] % n_positions,
-        shown=np.diff(np.append(start, len(key))).astype(np.float64),
-        clicks=np.add.reduceat(key & 1, start).astype(np.float64) if len(key) else np.empty(0),
-        query=number[first] if names is None else names[number[first]],
-        n_positions=n_positions,
-    )
+    shown = np.diff(np.append(start, len(key)))
+    return cell[start], shown, np.add.reduceat(key & 1, start) if len(key) else shown
+
+
+def _merged(parts: list[_Cells]) -> _Cells:
+    """Return the counts of all parts together."""
+    if len(parts) == 1:
+        return parts[0]
+    cell, shown, clicks = (np.concatenate(each) for each in zip(*parts, strict=True))
+    order = np.argsort(cell, kind="stable")  # which merges what ascends already
+    cell = cell[order]
+    start = _run_starts(cell)
+    return cell[start], *(np.add.reduceat(each[order], start) for each in (shown, clicks))
 
 
 def _run_starts(ordered: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import mmap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -11,7 +12,6 @@ import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _ROWS_AT_ONCE: Final = 4_096
+_PAGES_AT_ONCE: Final = 1 << 18
 
 
 class ArrayWriter(Protocol):
@@ -134,15 +135,49 @@ def is_mapped(array: NDArray[Any]) -> bool:
     return _mapped_file_of(array) is not None
 
 
-def release(*arrays: NDArray[Any]) -> None:
-    """Give the memory of mapped arrays back until they are used again; others stay as they are.
+def unchanged_files(*arrays: NDArray[Any]) -> list[mmap.mmap]:
+    """Return the files behind mapped arrays, without those that were written to.
 
-    What was changed in them is lost, so this is for arrays that only were read.
+    What was written to a mapped array is in memory alone. Where the system does not say whether
+    there is anything, none is returned.
     """
-    for array in arrays:
-        memory = _mapped_file_of(array)
-        if memory is not None and hasattr(mmap, "MADV_DONTNEED"):
+    found = {id(memory): memory for memory in map(_mapped_file_of, arrays) if memory is not None}
+    return [memory for memory in found.values() if not _is_changed(memory)]
+
+
+def _is_changed(memory: _MappedFile) -> bool:
+    """Return whether a page is no longer that of the file; True where it is not known.
+
+    Bits 61 to 63 of a page in Linux's /proc/self/pagemap: of a file, swapped, in memory.
+    """
+    first = np.frombuffer(memory, np.uint8).__array_interface__["data"][0] // mmap.PAGESIZE
+    pages = -(-len(memory) // mmap.PAGESIZE)
+    try:
+        with Path("/proc/self/pagemap").open("rb", buffering=0) as file:
+            file.seek(8 * first)
+            for start in range(0, pages, _PAGES_AT_ONCE):
+                count = min(_PAGES_AT_ONCE, pages - start)
+                state = np.frombuffer(file.read(8 * count), np.uint64) >> np.uint64(61)
+                if len(state) < count or ((state > 1) & (state % 2 == 0)).any():
+                    return True
+    except OSError:
+        return True
+    return False
+
+
+def give_back(files: Iterable[mmap.mmap]) -> None:
+    """Give the memory of mapped files back until they are read again; see `unchanged_files`."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for memory in files:
             memory.madvise(mmap.MADV_DONTNEED)
+
+
+def release(*arrays: NDArray[Any]) -> None:
+    """Give the memory of mapped arrays back until they are used again.
+
+    Arrays in memory, and mapped ones that were written to, stay as they are.
+    """
+    give_back(unchanged_files(*arrays))
 
 
 def gathered(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -154,10 +189,11 @@ def gathered(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
         taken: NDArray[Any] = array[rows]
         return taken
     found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    files = unchanged_files(array)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
         found[part] = array[rows[part]]
-        release(array)
+        give_back(files)
     return found
 
 

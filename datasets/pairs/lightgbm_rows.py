@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .array_storage import is_mapped, release
+from .array_storage import give_back, is_mapped, unchanged_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,8 @@ def lightgbm_rows(X: NDArray[np.float32]) -> Any:
         return X
     import lightgbm
 
+    files = unchanged_files(X)
+
     class MappedRows(lightgbm.Sequence):
         """The rows of a mapped array."""
 
@@ -38,7 +40,7 @@ def lightgbm_rows(X: NDArray[np.float32]) -> Any:
                 np.float64
             )  # the only type that LightGBM takes here
             if isinstance(rows, slice):
-                release(X)
+                give_back(files)
             return part
 
     return MappedRows()

@@ -13,7 +13,9 @@ from ...errors import InvalidInputError, NotIdentifiableError, did_you_mean
 from ..counts.bootstrap import BootstrapSettings
 from ..counts.click_counts import as_pair_counts
 from ..counts.pair_counts import MAX_POSITIONS, count_pairs, n_considered, require_positions
-from ..quality.positions import PositionCounts, position_notes
+from ..pairs.positions import position_counts
+from ..pairs.row_blocks import row_blocks
+from ..quality.positions import position_notes
 from .curve import ExaminationCurve, known_curve
 from .feature_cells import feature_cells
 from .joined_curve import curve_from_features, joined_curve
@@ -236,11 +238,11 @@ class PositionBias:
         size = n_considered(pairs.position, self.max_position)
         curve = self._estimate(pairs, size, None)
         curves, notes = self._fit_values(pairs, size, len(curve)) if self.by else ({}, ())
-        beyond = int((pairs.position >= size).sum())
+        beyond = sum(int((pairs.position[b.rows] >= size).sum()) for b in row_blocks(pairs))
         if beyond:
             text = f"{beyond:,} rows at position {size} or beyond were left out (max_position)."
             notes = (text, *notes)
-        found = position_notes(PositionCounts.of(pairs.group, pairs.position))
+        found = position_notes(position_counts(pairs))
         self._set(curve, curves, (*found, *notes))
         return self
 
@@ -291,9 +293,12 @@ class PositionBias:
                 f"(groups_), not to position 0. {WAYS_OUT}"
             )
             raise NotIdentifiableError(msg)
-        pairs.examination = self._curve.at(pairs.position)
+        examination = np.empty(len(pairs), np.float32)
+        for block in row_blocks(pairs):
+            examination[block.rows] = self._curve.at(pairs.position[block.rows])
+        pairs.examination = examination
         if self.curves_:
-            self._apply_values(pairs, pairs.examination)
+            self._apply_values(pairs, examination)
         return pairs
 
     def curve(self, value: str | None = None) -> ExaminationCurve:
@@ -361,16 +366,16 @@ class PositionBias:
         self,
         pairs: TrainingPairs,
         size: int,
-        rows: NDArray[np.int64] | None,
+        executions: NDArray[np.int64] | None,
     ) -> ExaminationCurve:
         settings = BootstrapSettings(self.n_bootstrap, self.confidence, self.random_state)
-        counts = count_pairs(pairs, size, rows)
+        counts = count_pairs(pairs, size, executions)
         moved = self.estimator != "features" and bool((np.diff(counts.offsets) > 1).any())
-        moves = find_moves(pairs, size, rows) if moved else None
+        moves = find_moves(pairs, size, executions) if moved else None
         if self.estimator not in ("auto", "features"):
             curve = curve_from_swaps(counts, pairs.queries, self.estimator, settings, moves)
             return replace(curve, moves=moves)
-        cells = partial(feature_cells, pairs, size, rows) if pairs.feature_names else None
+        cells = partial(feature_cells, pairs, size, executions) if pairs.feature_names else None
         if self.estimator == "features":
             return curve_from_features(counts, cells, pairs.queries, settings)
         curve = joined_curve(counts, cells, pairs.queries, settings, moves)
@@ -381,9 +386,9 @@ class PositionBias:
     ) -> tuple[dict[str, ExaminationCurve], tuple[str, ...]]:
         """Return the curve of each value, where it reaches as far as that of the whole log."""
         curves, left_out = {}, []
-        for value, rows in _rows_by_value(pairs, str(self.by)):
+        for value, executions in _executions_by_value(pairs, str(self.by)):
             try:
-                curve = self._estimate(pairs, size, rows)
+                curve = self._estimate(pairs, size, executions)
             except NotIdentifiableError as error:
                 left_out.append((value, str(error).split(" Ways out:")[0]))
                 continue
@@ -406,9 +411,11 @@ class PositionBias:
     def _apply_values(self, pairs: TrainingPairs, examination: NDArray[np.float32]) -> None:
         self._check_context(pairs)
         without = []
-        for value, rows in _rows_by_value(pairs, str(self.by)):
+        for value, executions in _executions_by_value(pairs, str(self.by)):
             if value in self.curves_:
-                examination[rows] = self.curves_[value].at(pairs.position[rows])
+                for block in row_blocks(pairs, executions):
+                    position = pairs.position[block.rows]
+                    examination[block.rows] = self.curves_[value].at(position)
             else:
                 without.append(value)
         if without:
@@ -488,16 +495,18 @@ class PositionBias:
             raise InvalidInputError(msg)
 
 
-def _rows_by_value(pairs: TrainingPairs, column: str) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Yield every value of a context column with its rows; executions without one are left out."""
+def _executions_by_value(
+    pairs: TrainingPairs, column: str
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield every value of a context column with its executions; those without are left out."""
     import polars as pl
 
     values = pairs.context[column].cast(pl.String)
     names = values.drop_nulls().unique().sort()
     code = values.replace_strict(names, np.arange(len(names)), default=None, return_dtype=pl.Int32)
-    row_code = code.fill_null(-1).to_numpy()[pairs.execution_index]
-    order = np.argsort(row_code, kind="stable")
-    bounds = np.searchsorted(row_code[order], np.arange(len(names) + 1))
+    number = code.fill_null(-1).to_numpy()
+    order = np.argsort(number, kind="stable")
+    bounds = np.searchsorted(number[order], np.arange(len(names) + 1))
     for index, name in enumerate(names.to_list()):
         yield name, order[bounds[index] : bounds[index + 1]]
 

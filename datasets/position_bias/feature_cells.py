@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..counts.bootstrap import ordered_queries
-from ..counts.cells import sum_by
+from ..counts.cells import CellIndex, lengthened, sum_by
+from ..pairs.array_storage import gathered
+from ..pairs.row_blocks import query_documents_of, row_blocks, rows_of
 from ..pairs.row_digests import row_digests
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..pairs.row_blocks import RowBlock
     from ..pairs.training_pairs import TrainingPairs
 
 MAX_CELLS = 100_000
@@ -75,35 +78,33 @@ class FeatureCells:
 
 
 def feature_cells(
-    pairs: TrainingPairs, n_positions: int, rows: NDArray[np.int64] | None = None
+    pairs: TrainingPairs, n_positions: int, executions: NDArray[np.int64] | None = None
 ) -> FeatureCells:
     """Count the pairs' rows by (query, document), position and features.
 
-    `rows`: those to count, all by default; of them those at position `n_positions` or beyond are
-    left out.
+    `executions`: those to count, ascending, all by default; of them rows at position `n_positions`
+    or beyond are left out.
     """
-    rows = np.arange(len(pairs)) if rows is None else rows
-    rows = rows[pairs.position[rows] < n_positions]
-    keys = _keys(pairs, rows)
-    _, first, cell_of_row = np.unique(keys, return_index=True, return_inverse=True)
-    query_of_row = pairs.query_code[pairs.execution_index[rows]]
-    of_cells, left_out = _chosen_cells(query_of_row[first], pairs)
-    size, row = len(first), rows[first]
-    shown = np.bincount(cell_of_row, minlength=size).astype(np.float64)
-    clicks = sum_by(cell_of_row, pairs.clicked[rows].astype(np.float64), size)
-    pair = pairs.query_document[row]
+    counted = _Counted()
+    for block in row_blocks(pairs, executions):
+        counted.add(pairs, block, n_positions)
+    key, row, shown, clicks = counted.cells
+    execution = np.searchsorted(pairs.offsets, row, side="right") - 1
+    query, position = pairs.query_code[execution], gathered(pairs.position, row)
+    pair = query.astype(np.int64) * max(len(pairs.documents), 1)
+    pair += gathered(pairs.document_code, row)
+    of_cells, left_out = _chosen_cells(query, pairs)
     # By pair, then by position, then as hashed: no order of executions enters.
-    order = np.lexsort((pairs.position[row], pair))
+    order = np.lexsort((key, position, pair))
     order = order[of_cells[order]]
     start = np.flatnonzero(np.diff(pair[order], prepend=-1))
-    row = row[order]
     names = list(pairs.feature_names)
     return FeatureCells(
         offsets=np.append(start, len(order)).astype(np.int64),
-        position=pairs.position[row].astype(np.int64),
+        position=position[order].astype(np.int64),
         shown=shown[order],
         clicks=clicks[order],
-        X=np.ascontiguousarray(pairs.X[row]),
+        X=np.ascontiguousarray(gathered(pairs.X, row[order])),
         query=pair[order][start] // max(len(pairs.documents), 1),
         n_positions=n_positions,
         categorical=tuple(names.index(name) for name in pairs.categories),
@@ -111,11 +112,40 @@ def feature_cells(
     )
 
 
-def _keys(pairs: TrainingPairs, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+class _Counted:
+    """Displays and clicks of cells, and the first row of each, while a log is read in blocks."""
+
+    def __init__(self) -> None:
+        self._index, self._total = CellIndex(), 0
+        self._first: list[NDArray[np.int64]] = []
+        self._sums = np.zeros((0, 2))
+
+    def add(self, pairs: TrainingPairs, block: RowBlock, n_positions: int) -> None:
+        """Count the rows of a block."""
+        counted = np.flatnonzero(pairs.position[block.rows] < n_positions)
+        known = len(self._index)
+        cell = self._index.add(_keys(pairs, block)[counted].view(np.int64))
+        first = counted[self._index.first[known:] - self._total]
+        self._first.append(rows_of(block)[first])
+        self._total += len(counted)
+        self._sums = lengthened(self._sums, len(self._index))
+        np.add.at(self._sums[:, 0], cell, 1.0)
+        np.add.at(self._sums[:, 1], cell, pairs.clicked[block.rows][counted])
+
+    @property
+    def cells(
+        self,
+    ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Keys of the cells, their first rows, and how often each was shown and clicked."""
+        shown, clicks = self._sums[: len(self._index)].T
+        return self._index.numbers.view(np.uint64), np.concatenate(self._first), shown, clicks
+
+
+def _keys(pairs: TrainingPairs, block: RowBlock) -> NDArray[np.uint64]:
     """Return a number for every row: equal for equal query, document, position and features."""
-    keys = row_digests(pairs.X, rows)
-    keys += pairs.query_document[rows].astype(np.uint64) * _FACTORS[0]
-    keys += pairs.position[rows].astype(np.uint64) * _FACTORS[1]
+    keys = row_digests(pairs.X[block.rows])
+    keys += query_documents_of(pairs, block).astype(np.uint64) * _FACTORS[0]
+    keys += pairs.position[block.rows].astype(np.uint64) * _FACTORS[1]
     return keys
 
 

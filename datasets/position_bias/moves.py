@@ -8,13 +8,17 @@ position.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from ..counts.cells import sum_by
+from ..._shared.jit import kernel
+from ..counts.cells import CellIndex, lengthened
+from ..pairs.row_blocks import query_documents_of, row_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from ..pairs.training_pairs import TrainingPairs
@@ -66,7 +70,7 @@ class Moves:
 
 
 def find_moves(
-    pairs: TrainingPairs, n_positions: int, rows: NDArray[np.int64] | None = None
+    pairs: TrainingPairs, n_positions: int, executions: NDArray[np.int64] | None = None
 ) -> Moves | None:
     """Test whether moves follow clicks; None without times, or where too few queries have moves.
 
@@ -86,83 +90,184 @@ def find_moves(
     at random, experiments, switches between rankers that are equally good. A switch to a better
     ranker is above 0, too.
 
-    `rows`: those to look at, all by default, up to position `n_positions`.
+    `executions`: those to look at, ascending; all by default. Positions below `n_positions` count.
     """
-    runs = _runs(pairs, n_positions, rows) if pairs.has_times else None
-    if runs is None:
+    if not pairs.has_times:
         return None
-    by_document = _test(runs, *_same_document(runs), "document")
+    if (np.diff(pairs.time) < np.timedelta64(0)).any():  # not the order of `load_pairs`
+        chosen = np.arange(pairs.n_executions) if executions is None else executions
+        pairs = pairs.take(chosen[np.argsort(pairs.time[chosen], kind="stable")])
+        executions = None
+    by_document = _test(_same_document(pairs, n_positions, executions), "document")
     if by_document is not None:
         return by_document
-    return _test(runs, *_all_documents(runs, n_positions), "position")
+    return _test(_all_documents(pairs, n_positions, executions), "position")
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """Runs of one (query, document) at one position, in order of time."""
+class _Statistic(NamedTuple):
+    """The statistic in parts, that belong to one query each."""
 
-    pair: NDArray[np.int64]
-    query: NDArray[np.int32]
-    position: NDArray[np.int64]
-    shown: Floats
-    clicks: Floats
-    up: Floats  # 1 where the next run is further up, -1 further down, 0 where there is none
+    query: NDArray[np.int64]
+    value: Floats
+    weight: Floats
+    moves: int
 
 
-def _same_document(runs: _Runs) -> tuple[Floats, Floats]:
-    """Return what every run adds, and its weight, by its document at its position."""
-    order = np.lexsort((runs.position, runs.pair))
-    new = np.append(True, (np.diff(runs.pair[order]) != 0) | (np.diff(runs.position[order]) != 0))
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.cumsum(new) - 1
-    size, moves = int(place.max()) + 1, runs.up != 0
-    shown = sum_by(place, runs.shown * moves, size)
-    rate = sum_by(place, runs.clicks * moves, size) / np.maximum(shown, 1.0)
-    both = np.bincount(place[runs.up > 0], minlength=size) > 0
-    both &= np.bincount(place[runs.up < 0], minlength=size) > 0
-    weight = np.where(both[place] & moves, runs.shown, 0.0)
-    return np.where(weight > 0, runs.up * (runs.clicks - runs.shown * rate[place]), 0.0), weight
+def _same_document(
+    pairs: TrainingPairs, n_positions: int, executions: NDArray[np.int64] | None
+) -> _Statistic:
+    """Compare documents with themselves at one position; one part for each of both.
+
+    The sum over the runs j at a position is ``sum d c - r sum d n`` with whole numbers, so that the
+    order of the runs does not matter.
+    """
+    keys, places = CellIndex(), CellIndex()
+    runs = np.empty((0, 3), np.int64)
+    sums = np.empty((0, 7), np.int64)
+    moves = 0
+    for key, position, clicked in _rows(pairs, n_positions, executions):
+        pair = keys.add(key)
+        place = places.add(pair * n_positions + position)
+        runs, sums = lengthened(runs, len(keys)), lengthened(sums, len(places))
+        moves += _add_runs(pair, place, position, clicked, runs, sums)
+    shown, clicks, net_shown, net_clicks, ups, downs, _ = sums[: len(places)].T
+    used = np.flatnonzero((ups > 0) & (downs > 0))
+    rate = clicks[used] / shown[used]
+    return _Statistic(
+        query=keys.numbers[places.numbers[used] // n_positions] // max(len(pairs.documents), 1),
+        value=net_clicks[used] - net_shown[used] * rate,
+        weight=shown[used].astype(np.float64),
+        moves=moves,
+    )
 
 
-def _all_documents(runs: _Runs, n_positions: int) -> tuple[Floats, Floats]:
-    """Return what every move adds, and its weight, by the click rates of positions."""
-    shown, clicks = (sum_by(runs.position, each, n_positions) for each in (runs.shown, runs.clicks))
-    surplus = runs.clicks / runs.shown - (clicks / np.maximum(shown, 1.0))[runs.position]
-    following = np.minimum(np.arange(len(surplus)) + 1, len(surplus) - 1)
-    total = runs.shown + runs.shown[following]
-    weight = np.where(runs.up != 0, runs.shown * runs.shown[following] / total, 0.0)
-    return runs.up * (surplus + surplus[following]) * weight, 2 * weight
+def _all_documents(
+    pairs: TrainingPairs, n_positions: int, executions: NDArray[np.int64] | None
+) -> _Statistic:
+    """Compare documents with all at their positions; one part for each that moved."""
+    shown, clicks = np.zeros(n_positions), np.zeros(n_positions)
+    for _, position, clicked in _rows(pairs, n_positions, executions):
+        shown += np.bincount(position, minlength=n_positions)
+        clicks += np.bincount(position, clicked, minlength=n_positions)
+    rate = clicks / np.maximum(shown, 1.0)
+    keys = CellIndex()
+    runs, before = np.empty((0, 3), np.int64), np.empty((0, 3))
+    sums = np.empty((0, 2))
+    moves = 0
+    for key, position, clicked in _rows(pairs, n_positions, executions):
+        pair = keys.add(key)
+        runs, before, sums = (lengthened(each, len(keys)) for each in (runs, before, sums))
+        moves += _add_moves(pair, position, clicked, rate, runs, before, sums)
+    _end_moves(rate, runs, before, sums)
+    used = np.flatnonzero(sums[:, 1])
+    query = keys.numbers[used] // max(len(pairs.documents), 1)
+    return _Statistic(query, sums[used, 0], sums[used, 1], moves)
 
 
-def _test(runs: _Runs, each: Floats, weight: Floats, compared: str) -> Moves | None:
-    used = np.flatnonzero(weight)
-    if len(used) == 0:
+def _test(found: _Statistic, compared: str) -> Moves | None:
+    if len(found.query) == 0:
         return None
-    of_query = np.bincount(np.unique(runs.query[used], return_inverse=True)[1], each[used])
+    of_query = np.bincount(np.unique(found.query, return_inverse=True)[1], found.value)
     spread = float(np.sqrt(of_query @ of_query))
     if len(of_query) < MIN_QUERIES or spread == 0:
         return None
-    total, moves = float(of_query.sum()), int((runs.up != 0).sum())
-    return Moves(moves, compared, total / float(weight.sum()), total / spread)
+    total = float(of_query.sum())
+    return Moves(found.moves, compared, total / float(found.weight.sum()), total / spread)
 
 
-def _runs(pairs: TrainingPairs, n_positions: int, rows: NDArray[np.int64] | None) -> _Runs | None:
-    rows = np.arange(len(pairs)) if rows is None else rows
-    rows = rows[pairs.position[rows] < n_positions]
-    if len(rows) == 0:
-        return None
-    key, execution = pairs.query_document[rows], pairs.execution_index[rows]
-    order = np.lexsort((pairs.time[execution], key))
-    key, position = key[order], pairs.position[rows][order].astype(np.int64)
-    start = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(position) != 0)))
-    pair, position = key[start], position[start]
-    up = np.zeros(len(start))
-    up[:-1] = np.where(np.diff(pair) == 0, -np.sign(np.diff(position)), 0)
-    return _Runs(
-        pair=pair,
-        query=pairs.query_code[execution[order][start]],
-        position=position,
-        shown=np.diff(np.append(start, len(rows))).astype(np.float64),
-        clicks=np.add.reduceat(pairs.clicked[rows][order].astype(np.float64), start),
-        up=up,
-    )
+def _rows(
+    pairs: TrainingPairs, n_positions: int, executions: NDArray[np.int64] | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
+    """Yield query and document, position and click of all rows that count, in order of time."""
+    for block in row_blocks(pairs, executions):
+        key = query_documents_of(pairs, block)
+        position, clicked = pairs.position[block.rows].astype(np.int64), pairs.clicked[block.rows]
+        counted = position < n_positions
+        if counted.all():
+            yield key, position, clicked
+        else:
+            yield key[counted], position[counted], clicked[counted]
+
+
+@kernel
+def _add_runs(
+    pair: NDArray[np.int64],
+    place: NDArray[np.int64],
+    position: NDArray[np.int64],
+    clicked: NDArray[np.bool_],
+    runs: NDArray[np.int64],
+    sums: NDArray[np.int64],
+) -> int:
+    """Add the runs that end in a move to the sums of their places; return how many there are.
+
+    `runs`, by pair: displays, clicks and place of its latest run. `sums`, by place: displays,
+    clicks, both of the runs before a move up less those before one down, the numbers of these
+    moves, and the position.
+    """
+    moves = 0
+    for row in range(len(pair)):
+        run = runs[pair[row]]
+        if run[0] == 0 or run[2] != place[row]:
+            if run[0] > 0:
+                moves += 1
+                up = 1 if position[row] < sums[run[2], 6] else -1
+                sums[run[2], 0] += run[0]
+                sums[run[2], 1] += run[1]
+                sums[run[2], 2] += up * run[0]
+                sums[run[2], 3] += up * run[1]
+                sums[run[2], 4 if up > 0 else 5] += 1
+            run[0], run[1], run[2] = 0, 0, place[row]
+            sums[place[row], 6] = position[row]
+        run[0] += 1
+        run[1] += clicked[row]
+    return moves
+
+
+@kernel
+def _add_moves(
+    pair: NDArray[np.int64],
+    position: NDArray[np.int64],
+    clicked: NDArray[np.bool_],
+    rate: Floats,
+    runs: NDArray[np.int64],
+    before: Floats,
+    sums: Floats,
+) -> int:
+    """Add moves whose second run has ended to the sums of their pairs; return how many began.
+
+    `runs`, by pair: displays, clicks and position of its latest run. `before`, by pair: displays
+    and surplus of the run before, and where it moved from there: 1 up, -1 down, 0 if there is none.
+    `sums`, by pair: the statistic and its weight.
+    """
+    moves = 0
+    for row in range(len(pair)):
+        each = pair[row]
+        run = runs[each]
+        if run[0] == 0 or run[2] != position[row]:
+            if run[0] > 0:
+                moves += 1
+                _end_run(rate, run, before[each], sums[each])
+                before[each, 2] = 1 if position[row] < run[2] else -1
+            run[0], run[1], run[2] = 0, 0, position[row]
+        run[0] += 1
+        run[1] += clicked[row]
+    return moves
+
+
+@kernel
+def _end_moves(rate: Floats, runs: NDArray[np.int64], before: Floats, sums: Floats) -> None:
+    """Add the moves to the last runs."""
+    for each in range(len(runs)):
+        if runs[each, 0] > 0:
+            _end_run(rate, runs[each], before[each], sums[each])
+
+
+@kernel
+def _end_run(rate: Floats, run: NDArray[np.int64], before: Floats, sums: Floats) -> None:
+    """Add the move to a run that has ended, and keep the run as the one before the next."""
+    surplus = run[1] / run[0] - rate[run[2]]
+    if before[2] != 0:
+        weight = before[0] * run[0] / (before[0] + run[0])
+        sums[0] += before[2] * (before[1] + surplus) * weight
+        sums[1] += 2 * weight
+    before[0], before[1] = run[0], surplus

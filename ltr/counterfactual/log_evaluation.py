@@ -90,7 +90,7 @@ class LogEvaluation:
             log=log,
             clusters=find_clusters(pairs, cluster),
             examination=used,
-            curve=used.filled_curve(pairs.position),
+            curve=used.filled_curve(),
             unidentified=unidentified,
             propensity=_propensity(log, used, propensity),
             propensity_source="estimated" if propensity is None else "given",
@@ -182,11 +182,11 @@ class LogEvaluation:
         if covariance is None:
             return
         for shift in curve_errors(covariance):
-            used = self.examination.shifted(self.pairs.position, shift)
+            used = self.examination.shifted(shift)
             propensity = self.propensity
             if self.propensity_source == "estimated":
                 propensity = self.log.mean_over_executions(used.values)
-            curve = used.filled_curve(self.pairs.position)
+            curve = used.filled_curve()
             yield replace(self, examination=used, curve=curve, propensity=propensity)
 
     def _reordered(self, *scores: ArrayLike | None) -> float:

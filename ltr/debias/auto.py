@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._shared.clustered import effective_size
+from ...datasets.pairs.array_storage import gathered
 from ...errors import InvalidInputError, NoExposuresError, NotIdentifiableError
 from ..boosting.trainer import refusals
 from ..exposure.click_exposure import ClickExposure, dbn_exposure, pbm_exposure, ubm_exposure
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from ...datasets.pairs.row_blocks import RowBlock
     from ...datasets.pairs.training_pairs import TrainingPairs
     from ..boosting.dataset import TrainingData
     from ..boosting.trainer import Trainer
@@ -96,20 +98,29 @@ class FitContext:
     def of(cls, pairs: TrainingPairs, trainer: Trainer, options: DebiasOptions) -> FitContext:
         """Sum the log up by variant of a document, and find its examination."""
         variants = feature_variants(pairs)
-        extended = with_unshown(pairs, variants, np.ascontiguousarray(pairs.X[variants.row]))
+        extended = with_unshown(
+            pairs, variants, np.ascontiguousarray(gathered(pairs.X, variants.row))
+        )
         variants = extended.variants
-        weight = pairs.weight.astype(np.float64)
-        gains = np.where(pairs.clicked, grade_gains(pairs.y, options.label_gain), 0.0)
+
+        def clicks(block: RowBlock) -> Floats:
+            return pairs.clicked[block.rows] * pairs.weight[block.rows].astype(np.float64)
+
+        def gains(block: RowBlock) -> Floats:
+            gain = grade_gains(pairs.y[block.rows], options.label_gain)
+            clicked = np.where(pairs.clicked[block.rows], gain, 0.0)
+            return clicked * pairs.weight[block.rows].astype(np.float64)
+
         examination, identified = _find_examination(pairs, options.examination)
         return cls(
             pairs=pairs,
             variants=variants,
             lists=variant_lists(variants, options.seed),
             X=extended.X,
-            clicks=variants.total(pairs.clicked * weight),
-            gains=variants.total(gains * weight),
+            clicks=variants.total_of(pairs, clicks),
+            gains=variants.total_of(pairs, gains),
             examination=examination,
-            curve=examination.filled_curve(pairs.position),
+            curve=examination.filled_curve(),
             identified=identified,
             trainer=trainer,
             options=options,
@@ -119,13 +130,11 @@ class FitContext:
 
     def examined(self, exposure: ClickExposure) -> Floats:
         """Return the sum of examination of every variant, times recency weight; shape (v,)."""
-        return self.variants.total(exposure.examination * self.pairs.weight)
+        return self.variants.total_of(self.pairs, exposure.weighted)
 
     def with_judgments(self, exposure: ClickExposure) -> FitContext:
         """Return the context with what judgements count as, by their agreement with clicks."""
-        judged = judged_evidence(
-            self.pairs, self.variants, self.judged_document, exposure.examination
-        )
+        judged = judged_evidence(self.pairs, self.variants, self.judged_document, exposure.rows)
         kept = (self.variants.row >= 0) | (judged.exposure > 0)
         left = JudgedVariants(self.variants, self.X, self.judged_document).only(kept)
         context = replace(
@@ -151,7 +160,7 @@ class FitContext:
         documents = self.variants.documents
         judged = sums(self.variants.document, self.judged.exposure, len(documents))
         prior = self.options.prior_strength + self.options.prior_exposure
-        known = documents.total(exposure.examination * self.pairs.weight) + judged + prior
+        known = documents.total_of(self.pairs, exposure.weighted) + judged + prior
         share = judged / np.maximum(known, np.finfo(np.float32).tiny)
         query = documents.query
         size = np.maximum(np.bincount(query), 1)
@@ -172,7 +181,7 @@ class FitContext:
             return dbn_exposure(self.pairs)
         if click_model == "ubm":
             return ubm_exposure(self.pairs, self.curve)
-        return pbm_exposure(self.pairs, self.curve, self.examination.values)
+        return pbm_exposure(self.pairs, self.curve, self.examination.rows)
 
 
 def click_model_target(
@@ -283,7 +292,7 @@ def _prepared(
 
 def _choose_click_model(context: FitContext) -> tuple[Choice, ClickExposure]:
     """Return the exposure by the click model with the highest held-out likelihood."""
-    clicks = int(context.pairs.clicked.sum())
+    clicks = int(np.count_nonzero(context.pairs.clicked))
     choice = Choice(
         click_model="pbm",
         members={},
@@ -320,7 +329,7 @@ def _labels(context: FitContext, exposure: ClickExposure, choice: Choice) -> tup
     everything = np.ones(len(context.variants), dtype=bool)
     labels = _relevance(context, exposure, everything)
     documents = context.variants.documents
-    examined = documents.total(exposure.examination * context.pairs.weight)
+    examined = documents.total_of(context.pairs, exposure.weighted)
     judged = sums(context.variants.document, context.judged.exposure, len(examined))
     options, known = context.options, examined + judged
     evidence = known + options.prior_strength + options.prior_exposure

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...datasets.counts.click_counts import click_counts
+from ...datasets.pairs.array_storage import gathered
 from ..exposure.click_exposure import dbn_exposure, log_likelihood, pbm_exposure, ubm_exposure
 from ..exposure.feature_variants import feature_variants
 from ..exposure.query_documents import sums
@@ -87,7 +88,7 @@ def _chosen(pairs: TrainingPairs, seed: int) -> tuple[TrainingPairs, NDArray[np.
     is_held = np.zeros(pairs.n_executions, dtype=bool)
     is_held[chosen[cut:]] = True
     chosen.sort()
-    return pairs.take(chosen), is_held[chosen]
+    return pairs.take(chosen, gathered), is_held[chosen]
 
 
 def _has_clicks_and_skips(known: TrainingPairs) -> bool:

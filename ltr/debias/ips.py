@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...datasets.pairs.array_storage import gathered
 from ..exposure.examination import find_examination
 from ..exposure.feature_variants import feature_variants
 from ..exposure.query_documents import sums
@@ -13,13 +14,21 @@ from ..exposure.unshown_documents import with_unshown
 from .execution_effects import without_execution_effects
 from .feature_prior import relevance_from_features
 from .judged_evidence import JudgedEvidence, judged_evidence
-from .relevance import grade_gains, ips_relevance, prior_means, spread_over_variants
+from .relevance import (
+    grade_gains,
+    prior_means,
+    relevance_of_documents,
+    spread_over_variants,
+    weighted_examination,
+    weighted_gains,
+)
 from .training_rows import document_data, variant_lists
 from .training_target import TrainingTarget
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...datasets.pairs.row_blocks import RowBlock, RowValues
     from ...datasets.pairs.training_pairs import TrainingPairs
     from ..boosting.trainer import Trainer
     from ..exposure.feature_variants import FeatureVariants
@@ -36,19 +45,20 @@ def ips_target(pairs: TrainingPairs, trainer: Trainer, options: DebiasOptions) -
     clicks as in "click_model".
     """
     examination = find_examination(pairs, options.examination)
-    estimated = ips_relevance(
+    variants = feature_variants(pairs)
+    labels = relevance_of_documents(
         pairs,
-        examination.values,
+        variants.documents,
+        examination.rows,
         clip=options.clip,
         prior_exposure=options.prior_exposure,
         label_gain=options.label_gain,
-    )
-    variants, labels = feature_variants(pairs), estimated.relevance
-    X, judged = pairs.X[variants.row], None
+    ).relevance
+    X, judged = gathered(pairs.X, variants.row), None
     if pairs.judgments is not None:
-        variants, X, labels, judged = _with_judgments(pairs, examination.values, options)
+        variants, X, labels, judged = _with_judgments(pairs, variants, X, examination.rows, options)
     if variants.varying:
-        labels = _spread(pairs, variants, X, examination.values, labels, trainer, options)
+        labels = _spread(pairs, variants, X, examination.rows, labels, trainer, options)
     lists = variant_lists(variants, options.seed)
     data = document_data(X[lists.variant], labels[lists.variant], lists.group)
     report = None if judged is None else judged.report
@@ -56,39 +66,50 @@ def ips_target(pairs: TrainingPairs, trainer: Trainer, options: DebiasOptions) -
 
 
 def _with_judgments(
-    pairs: TrainingPairs, examination: Floats, options: DebiasOptions
+    pairs: TrainingPairs,
+    shown: FeatureVariants,
+    X: NDArray[np.float32],
+    examination: RowValues,
+    options: DebiasOptions,
 ) -> tuple[FeatureVariants, NDArray[np.float32], Floats, JudgedEvidence]:
     """Return variants with judged documents, their features, and the labels of documents."""
-    shown = feature_variants(pairs)
-    extended = with_unshown(pairs, shown, pairs.X[shown.row])
-    examined, weight = np.maximum(examination, options.clip), pairs.weight.astype(np.float64)
+    extended = with_unshown(pairs, shown, X)
+
+    def examined(block: RowBlock) -> Floats:
+        return np.asarray(np.maximum(examination(block), options.clip))
+
     judged = judged_evidence(pairs, extended.variants, extended.document, examined)
     kept = (extended.variants.row >= 0) | (judged.exposure > 0)
     extended, judged = extended.only(kept), judged.only(kept)
-    gain = grade_gains(pairs.y, options.label_gain) * pairs.clicked
-    gain_per_click = float(gain @ weight) / max(float(pairs.clicked @ weight), 1.0)
     variants, documents = extended.variants, extended.variants.documents
     size = len(documents)
-    gains = documents.total(grade_gains(pairs.y, options.label_gain) * weight)
-    gains += gain_per_click * sums(variants.document, judged.clicks, size)
-    known = documents.total(examined * weight) + sums(variants.document, judged.exposure, size)
+    gains = documents.total_of(pairs, weighted_gains(pairs, options.label_gain))
+    gains += _gain_per_click(pairs, options) * sums(variants.document, judged.clicks, size)
+    known = documents.total_of(pairs, weighted_examination(pairs, examination, options.clip))
+    known += sums(variants.document, judged.exposure, size)
     evidence = np.maximum(known + options.prior_exposure, np.finfo(np.float32).tiny)
     return variants, extended.X, gains / evidence, judged
+
+
+def _gain_per_click(pairs: TrainingPairs, options: DebiasOptions) -> float:
+    """Return the mean gain of a click."""
+    weight = pairs.weight.astype(np.float64)
+    gain = grade_gains(pairs.y, options.label_gain) * pairs.clicked
+    return float(gain @ weight) / max(float(pairs.clicked @ weight), 1.0)
 
 
 def _spread(
     pairs: TrainingPairs,
     variants: FeatureVariants,
     X: NDArray[np.float32],
-    examination: Floats,
+    examination: RowValues,
     labels: Floats,
     trainer: Trainer,
     options: DebiasOptions,
 ) -> Floats:
     """Return the labels of variants by those of their documents."""
-    weight = pairs.weight.astype(np.float64)
-    gains = variants.total(grade_gains(pairs.y, options.label_gain) * weight)
-    exposure = variants.total(np.maximum(examination, options.clip) * weight)
+    gains = variants.total_of(pairs, weighted_gains(pairs, options.label_gain))
+    exposure = variants.total_of(pairs, weighted_examination(pairs, examination, options.clip))
     X = np.ascontiguousarray(X)
     prior = relevance_from_features(trainer, X, gains, exposure)(X)
     mean = prior_means(variants.document, prior, exposure)

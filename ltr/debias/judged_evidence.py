@@ -11,8 +11,11 @@ from ..exposure.frequency_bands import BANDS, band_of
 from ..exposure.judgment_strength import GradeEvidence, Observed, grade_evidence, levels_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from ...datasets.pairs.row_blocks import RowBlock, RowValues
     from ...datasets.pairs.training_pairs import TrainingPairs
     from ..exposure.feature_variants import FeatureVariants
 
@@ -51,12 +54,12 @@ def judged_evidence(
     pairs: TrainingPairs,
     variants: FeatureVariants,
     document: Integers,
-    examination: Floats,
+    examination: RowValues,
 ) -> JudgedEvidence:
     """Return what the judgements of the pairs count as, by each source's agreement with clicks.
 
     `document`, shape (j,): document of every judgement; -1 where it is not used.
-    `examination`, shape (n,): of every row of the pairs.
+    `examination`: of every row of the pairs.
     """
     judgments = pairs.judgments
     if judgments is None:
@@ -84,14 +87,19 @@ def judged_evidence(
     )
 
 
-def _observed(pairs: TrainingPairs, variants: FeatureVariants, examination: Floats) -> Observed:
+def _observed(pairs: TrainingPairs, variants: FeatureVariants, examination: RowValues) -> Observed:
     """Return what the log says of every document; shape (m,)."""
-    weight, total = pairs.weight.astype(np.float64), variants.documents.total
+
+    def total(values: Callable[[RowBlock, Floats], Floats]) -> Floats:
+        return variants.documents.total_of(
+            pairs, lambda block: values(block, pairs.weight[block.rows].astype(np.float64))
+        )
+
     return Observed(
-        clicks=total(pairs.clicked * weight),
-        exposure=total(examination * weight),
-        click_squares=total(pairs.clicked * weight**2),
-        exposure_squares=total((examination * weight) ** 2),
+        clicks=total(lambda block, weight: pairs.clicked[block.rows] * weight),
+        exposure=total(lambda block, weight: examination(block) * weight),
+        click_squares=total(lambda block, weight: pairs.clicked[block.rows] * weight**2),
+        exposure_squares=total(lambda block, weight: (examination(block) * weight) ** 2),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...datasets.pairs.row_blocks import of_array
 from ...errors import InvalidInputError
 from ..exposure.query_documents import query_documents, sums
 from ..metrics.ranking import gains
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ...datasets.pairs.row_blocks import RowValues
     from ...datasets.pairs.training_pairs import TrainingPairs
+    from ..exposure.query_documents import QueryDocuments
 
     Floats = NDArray[np.float64]
 
@@ -102,11 +105,42 @@ def ips_relevance(
     >>> soft_labels(np.array([0.0, 0.5, 1.0]))
     array([ 0, 32, 63], dtype=int32)
     """
-    documents = query_documents(pairs)
-    gain = documents.total(grade_gains(pairs.y, label_gain) * pairs.weight)
-    exposure = documents.total(np.maximum(examination, clip) * pairs.weight.astype(np.float64))
+    return relevance_of_documents(
+        pairs,
+        query_documents(pairs),
+        of_array(np.asarray(examination)),
+        clip=clip,
+        prior_exposure=prior_exposure,
+        label_gain=label_gain,
+    )
+
+
+def relevance_of_documents(
+    pairs: TrainingPairs,
+    documents: QueryDocuments,
+    examination: RowValues,
+    *,
+    clip: float,
+    prior_exposure: float,
+    label_gain: Sequence[float] | None,
+) -> DocumentRelevance:
+    """Return `ips_relevance` of the documents of the pairs, by the examination of every row."""
+    gain = documents.total_of(pairs, weighted_gains(pairs, label_gain))
+    exposure = documents.total_of(pairs, weighted_examination(pairs, examination, clip))
     evidence = np.maximum(exposure + prior_exposure, np.finfo(np.float32).tiny)
     return DocumentRelevance(documents.row, gain / evidence, exposure, documents.group)
+
+
+def weighted_gains(pairs: TrainingPairs, label_gain: Sequence[float] | None) -> RowValues:
+    """Return the gain of each row's grade, times its recency weight."""
+    return lambda block: grade_gains(pairs.y[block.rows], label_gain) * pairs.weight[block.rows]
+
+
+def weighted_examination(pairs: TrainingPairs, examination: RowValues, clip: float) -> RowValues:
+    """Return the examination of each row, at least `clip`, times its recency weight."""
+    return lambda block: (
+        np.maximum(examination(block), clip) * pairs.weight[block.rows].astype(np.float64)
+    )
 
 
 def posterior_relevance(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...datasets.pairs.array_storage import release
+from ...datasets.pairs.row_blocks import row_blocks
 from ...errors import InvalidInputError, NoExposuresError
 from ..boosting.dataset import TrainingData, split_long_lists
 from ..exposure.query_documents import group_sizes
@@ -61,6 +63,7 @@ def check_pairs(pairs: TrainingPairs) -> None:
             "give features that differ between documents"
         )
         raise InvalidInputError(msg)
+    release(pairs.X, pairs.y, pairs.clicked, pairs.position, pairs.weight)
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -76,8 +79,12 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _check_grades(pairs: TrainingPairs) -> None:
-    low, high = float(pairs.y.min()), float(pairs.y.max())
-    if not (low >= 0 and high <= MAX_GRADE and (np.floor(pairs.y) == pairs.y).all()):
+    low, high, whole = np.inf, -np.inf, True
+    for block in row_blocks(pairs):
+        y = pairs.y[block.rows]
+        low, high = np.minimum(low, float(y.min())), np.maximum(high, float(y.max()))
+        whole &= bool((np.floor(y) == y).all())
+    if not (low >= 0 and high <= MAX_GRADE and whole):
         msg = f"pairs.y: grades must be whole numbers from 0 to {MAX_GRADE}, got {low} to {high}"
         raise InvalidInputError(msg)
     if high == 0:

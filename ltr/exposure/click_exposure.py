@@ -7,11 +7,14 @@ relevance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...datasets.counts.click_counts import click_counts
+from ...datasets.pairs.row_blocks import collected
+from .examination import curve_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...datasets.counts.click_counts import ClickCounts
+    from ...datasets.pairs.row_blocks import RowBlock, RowValues
     from ...datasets.pairs.training_pairs import TrainingPairs
 
     Floats = NDArray[np.float64]
@@ -36,38 +40,49 @@ class ClickExposure:
     """The examination of a log's rows by one click model."""
 
     name: str  # "pbm", "ubm" or "dbn"
-    # shape (n,): expected examination of every row, relative to the first position
-    examination: Floats
+    pairs: TrainingPairs
+    # Expected examination of every row of the pairs, relative to the first position
+    rows: RowValues
     # ``click_probability(pairs, relevance)``: P(click) of every row of other pairs, given the
     # clicks above it, where the rows' documents have that relevance
     click_probability: Callable[[TrainingPairs, Floats], Floats]
 
+    @cached_property
+    def examination(self) -> Floats:
+        """Examination of all rows as one array; shape (n,)."""
+        return collected(self.pairs, self.rows)
+
+    def weighted(self, block: RowBlock) -> Floats:
+        """Return the examination of the rows of a block, times their recency weight."""
+        return np.asarray(self.rows(block) * self.pairs.weight[block.rows], np.float64)
+
 
 def pbm_exposure(
-    pairs: TrainingPairs, curve: Floats, examination: Floats | None = None
+    pairs: TrainingPairs, curve: Floats, examination: RowValues | None = None
 ) -> ClickExposure:
     """Return the examination by the position-based model with a known curve: e(position).
 
-    `curve`, shape (positions,): examination by position. `examination`, shape (n,): examination of
-    every row, where it depends on more than the position.
+    `curve`, shape (positions,): examination by position. `examination`: of every row, where it
+    depends on more than the position.
     """
-    examined = _at(curve, pairs.position) if examination is None else examination
 
     def click_probability(other: TrainingPairs, relevance: Floats) -> Floats:
         return _at(curve, other.position) * relevance
 
-    return ClickExposure("pbm", examined, click_probability)
+    rows = curve_values(curve, pairs.position) if examination is None else examination
+    return ClickExposure("pbm", pairs, rows, click_probability)
 
 
 def ubm_exposure(pairs: TrainingPairs, curve: Floats) -> ClickExposure:
     """Return the examination by the user browsing model: theta(position, last click above)."""
     counts = click_counts(pairs, "last_click")
     theta = state_examination(counts, curve)
+    state_of = counts.states_of_blocks(pairs)
 
     def click_probability(other: TrainingPairs, relevance: Floats) -> Floats:
         return theta[counts.states_of(other)] * relevance
 
-    return ClickExposure("ubm", theta[counts.states_of(pairs)], click_probability)
+    return ClickExposure("ubm", pairs, lambda block: theta[state_of(block)], click_probability)
 
 
 def dbn_exposure(pairs: TrainingPairs) -> ClickExposure:
@@ -82,7 +97,7 @@ def dbn_exposure(pairs: TrainingPairs) -> ClickExposure:
     def click_probability(other: TrainingPairs, relevance: Floats) -> Floats:
         return model.examination_given_clicks(other, relevance) * relevance
 
-    return ClickExposure("dbn", model.row_examinations(), click_probability)
+    return ClickExposure("dbn", pairs, model.examinations_of, click_probability)
 
 
 def state_examination(counts: ClickCounts, curve: Floats) -> Floats:

@@ -8,47 +8,63 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ...datasets.counts.cells import add_at
+from ...datasets.counts.pair_counts import require_positions
+from ...datasets.pairs.row_blocks import collected, of_array, row_blocks, rows_of
 from ...datasets.position_bias.estimator import PositionBias
 from ...errors import InvalidInputError, NotIdentifiableError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from ...datasets.pairs.row_blocks import RowBlock, RowValues
     from ...datasets.pairs.training_pairs import TrainingPairs
 
+    Floats = NDArray[np.float64]
     Given: TypeAlias = ArrayLike | PositionBias | None
 
 
 @dataclass(frozen=True)
 class Examination:
-    """Examination of every row, and where it comes from."""
+    """Examination of every row of some pairs, and where it comes from."""
 
-    values: NDArray[np.float64]  # shape (n,)
+    pairs: TrainingPairs
+    rows: RowValues  # float64
     source: str  # "given", "pairs", "estimated" or "assumed"
     # shape (positions, positions): covariance of the curve's logarithm, where it was estimated with
     # the help of features. Such a curve needs no documents that were shown at several positions.
-    log_covariance: NDArray[np.float64] | None = None
+    log_covariance: Floats | None = None
 
-    def shifted(self, position: NDArray[np.int32], shift: NDArray[np.float64]) -> Examination:
+    @cached_property
+    def values(self) -> Floats:
+        """Examination of all rows as one array; shape (n,)."""
+        return collected(self.pairs, self.rows)
+
+    def shifted(self, shift: Floats) -> Examination:
         """Return the examination where the log curve is shifted; `shift`, shape (positions,)."""
-        factor = np.exp(shift)[np.minimum(position, len(shift) - 1)]
-        return replace(self, values=self.values * factor)
+        factor = curve_values(np.exp(shift), self.pairs.position)
+        return replace(self, rows=lambda block: self.rows(block) * factor(block))
 
-    def curve(self, position: NDArray[np.int32]) -> NDArray[np.float64]:
+    def curve(self) -> Floats:
         """Mean examination of each position up to the last; NaN where a position is absent."""
-        count = np.bincount(position)
-        curve = np.full(len(count), np.nan)
-        total = np.bincount(position, weights=self.values)
+        position = self.pairs.position
+        size = int(position.max()) + 1
+        count, total = np.zeros(size, np.int64), np.zeros(size)
+        for block in row_blocks(self.pairs):
+            count += np.bincount(position[block.rows], minlength=size)
+            add_at(position[block.rows], self.rows(block), total)
+        curve = np.full(size, np.nan)
         np.divide(total, count, out=curve, where=count > 0)
         return curve
 
-    def filled_curve(self, position: NDArray[np.int32]) -> NDArray[np.float64]:
+    def filled_curve(self) -> Floats:
         """Return `curve` with absent positions filled by the one before, the first ones by 1."""
-        curve = self.curve(position)
+        curve = self.curve()
         at = np.maximum.accumulate(np.where(np.isnan(curve), -1, np.arange(len(curve))))
         return np.where(at < 0, 1.0, curve[at])
 
@@ -63,7 +79,7 @@ def find_examination(pairs: TrainingPairs, given: Given) -> Examination:
     if given is not None:
         return _examination_by(_as_bias(given, pairs), pairs, "given")
     if pairs.examination is not None:
-        return Examination(_checked(pairs.examination), "pairs")
+        return _of_pairs(pairs)
     return _examination_by(_estimated(pairs), pairs, "estimated")
 
 
@@ -78,20 +94,34 @@ def find_validation_examination(
     `given`: the ranker's own. `used`: what training used, if it used any.
     """
     if given is not None:
-        return Examination(_applied(_as_bias(given, training), validation), "given")
+        return replace(
+            _examination_by(_as_bias(given, training), validation, "given"), log_covariance=None
+        )
     if validation.examination is not None:
-        return Examination(_checked(validation.examination), "pairs")
+        return _of_pairs(validation)
     if used is None:
         used = _of_training(training)
     if used is None:
         return assumed_examination(validation)
-    bias = PositionBias.from_curve(used.filled_curve(training.position))
-    return Examination(_applied(bias, validation), used.source)
+    bias = PositionBias.from_curve(used.filled_curve())
+    return _examination_by(bias, validation, used.source)
 
 
 def assumed_examination(pairs: TrainingPairs) -> Examination:
     """Return 1 / (position + 1), for logs that do not identify a curve."""
-    return Examination(1.0 / (pairs.position.astype(np.float64) + 1.0), "assumed")
+
+    def rows(block: RowBlock) -> Floats:
+        return 1.0 / (pairs.position[block.rows].astype(np.float64) + 1.0)
+
+    return Examination(pairs, rows, "assumed")
+
+
+def curve_values(curve: Floats, position: NDArray[np.integer]) -> RowValues:
+    """Return the value of a curve at the position of each row; beyond its end the last one.
+
+    `position`, shape (n,): of all rows.
+    """
+    return lambda block: curve[np.minimum(position[block.rows], len(curve) - 1)]
 
 
 def _of_training(training: TrainingPairs) -> Examination | None:
@@ -104,7 +134,24 @@ def _of_training(training: TrainingPairs) -> Examination | None:
 
 
 def _examination_by(bias: PositionBias, pairs: TrainingPairs, source: str) -> Examination:
-    return Examination(_applied(bias, pairs), source, bias.curve().log_covariance)
+    curve = bias.curve()
+    if bias.curves_ or np.isnan(curve.examination).any():
+        applied = bias.apply(_without_examination(pairs)).examination
+        rows = of_array(np.asarray(applied))
+    else:
+        require_positions(pairs)
+        rows = curve_values(curve.examination.astype(np.float32), pairs.position)
+    return _checked(Examination(pairs, _as_float64(rows), source, curve.log_covariance))
+
+
+def _of_pairs(pairs: TrainingPairs) -> Examination:
+    return _checked(
+        Examination(pairs, _as_float64(of_array(np.asarray(pairs.examination))), "pairs")
+    )
+
+
+def _as_float64(rows: RowValues) -> RowValues:
+    return lambda block: rows(block).astype(np.float64, copy=False)
 
 
 def _as_bias(given: Any, pairs: TrainingPairs) -> PositionBias:
@@ -131,15 +178,13 @@ def _without_examination(pairs: TrainingPairs) -> TrainingPairs:
     return replace(pairs, examination=None)
 
 
-def _applied(bias: PositionBias, pairs: TrainingPairs) -> NDArray[np.float64]:
-    return _checked(bias.apply(_without_examination(pairs)).examination)
-
-
-def _checked(values: Any) -> NDArray[np.float64]:
-    checked = np.asarray(values, dtype=np.float64)
-    bad = ~(np.isfinite(checked) & (checked > 0))
-    if bad.any():
-        at = int(np.argmax(bad))
-        msg = f"examination: expected finite numbers above 0, got {checked[at]} in row {at}"
-        raise InvalidInputError(msg)
-    return checked
+def _checked(examination: Examination) -> Examination:
+    for block in row_blocks(examination.pairs):
+        values = examination.rows(block)
+        bad = ~(np.isfinite(values) & (values > 0))
+        if bad.any():
+            at = int(np.argmax(bad))
+            row = int(rows_of(block)[at])
+            msg = f"examination: expected finite numbers above 0, got {values[at]} in row {row}"
+            raise InvalidInputError(msg)
+    return examination

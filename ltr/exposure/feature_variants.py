@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from ...datasets.pairs.array_storage import gathered
+from ...datasets.pairs.row_blocks import row_blocks
 from ...datasets.pairs.row_digests import row_digests
-from .query_documents import QueryDocuments, query_documents, sums
+from .query_documents import QueryDocuments, query_documents, sums, sums_of_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
+    from ...datasets.pairs.row_blocks import RowValues
     from ...datasets.pairs.training_pairs import TrainingPairs
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
     Matrix = NDArray[np.float32]
-
-_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class FeatureVariants:
     """
 
     documents: QueryDocuments
-    of_row: Integers  # shape (n,): variant of every row
+    of_row: NDArray[np.integer]  # shape (n,): variant of every row
     document: Integers  # shape (v,): document of every variant, ascending
     row: Integers  # shape (v,): last row with the variant
     # Features that differ between executions of one (query, document)
@@ -57,6 +56,10 @@ class FeatureVariants:
         """Sum values of rows over every variant; shape (v,)."""
         return sums(self.of_row, values, len(self))
 
+    def total_of(self, pairs: TrainingPairs, values: RowValues) -> Floats:
+        """Sum values of the rows of the pairs over every variant, block by block; shape (v,)."""
+        return sums_of_rows(pairs, self.of_row, values, len(self))
+
     def as_documents(self, pairs: TrainingPairs) -> TrainingPairs:
         """Return the pairs with every variant as a document of its own."""
         if not self.varying:
@@ -69,8 +72,10 @@ def feature_variants(pairs: TrainingPairs) -> FeatureVariants:
     """Return the variants of the documents of the pairs."""
     documents = query_documents(pairs)
     differs = np.zeros(pairs.X.shape[1], dtype=bool)
-    for part, latest in _blocks(len(pairs), documents.row[documents.of_row]):
-        differs |= _different(pairs.X[part], pairs.X[latest]).any(axis=0)
+    latest = gathered(pairs.X, documents.row)
+    for block in row_blocks(pairs):
+        own = latest[documents.of_row[block.rows]]
+        differs |= _different(pairs.X[block.rows], own).any(axis=0)
     if not differs.any():
         every = np.arange(len(documents))
         return FeatureVariants(documents, documents.of_row, every, documents.row)
@@ -93,9 +98,3 @@ def _distinct(documents: QueryDocuments, X: Matrix, varying: tuple[str, ...]) ->
 
 def _different(a: Matrix, b: Matrix) -> NDArray[np.bool_]:
     return np.asarray((a != b) & ~(np.isnan(a) & np.isnan(b)))
-
-
-def _blocks(rows: int, other: Integers) -> Iterator[tuple[slice, Integers]]:
-    """Yield blocks of rows, with the rows to compare them to: memory stays small."""
-    for start in range(0, rows, _BLOCK):
-        yield slice(start, start + _BLOCK), other[start : start + _BLOCK]

@@ -103,7 +103,7 @@ def log_examination(pairs: TrainingPairs, given: Any, click_model: str) -> LogEx
         used = find_examination(sample, given)
     except NotIdentifiableError:
         used = assumed_examination(sample)
-    curve = used.filled_curve(sample.position)
+    curve = used.filled_curve()
     if click_model == "pbm" or used.source in ("given", "pairs"):
         table = ExaminationTable(curve, None, "pbm", used.source)
         return LogExamination(table, table.of(pairs))

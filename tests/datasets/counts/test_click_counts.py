@@ -149,10 +149,11 @@ def test_codes_too_large_to_pack_are_numbered_first(pairs_of):
     rng = np.random.default_rng(2)
     pairs = pairs_of(rng.integers(0, 5, 50), rng.integers(0, 9, (50, 4)), rng.random((50, 4)) < 0.5)
     plain = click_counts(pairs, "last_click")
-    pairs.__dict__["query_document"] = pairs.query_document * 2**55
-    large = click_counts(pairs, "last_click")
-    np.testing.assert_array_equal(large.key, plain.key * 2**55)
+    large = click_counts(replace(pairs, documents=range(2**59)), "last_click")
+    query, document = np.divmod(plain.key, len(pairs.documents))
+    np.testing.assert_array_equal(large.key, query * 2**59 + document)
     np.testing.assert_array_equal(large.clicks, plain.clicks)
+    np.testing.assert_array_equal(large.row, plain.row)
     np.testing.assert_array_equal(large.document, plain.document)
 
 

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rankloom.datasets.pairs.array_storage import InMemory, OnDisk, gathered, release
+from rankloom.datasets.pairs.array_storage import (
+    InMemory,
+    OnDisk,
+    gathered,
+    release,
+    unchanged_files,
+)
 from rankloom.datasets.pairs.growing_array import lazy_zeros
 
 
@@ -36,6 +42,20 @@ def test_released_arrays_hold_what_they_held_and_changes_stay_private(tmp_path):
     np.testing.assert_array_equal(array, np.arange(100_000))
     array[0] = 9
     assert np.fromfile(next(tmp_path.glob("*-a.bin")), np.int64)[0] == 0
+
+
+def test_what_was_written_to_a_mapped_array_outlives_its_release(tmp_path):
+    storage = OnDisk(tmp_path)
+    changed, other = (filled(storage, [np.arange(100_000)], np.int64, (100_000,)) for _ in range(2))
+    changed[70_000] = -1
+    files = unchanged_files(changed, other[5:], other, np.arange(3))
+    assert [bytes(file[8:16]) for file in files] == [np.int64(1).tobytes()]
+    release(changed, other)
+    gathered(changed, np.arange(5_000))
+    expected = np.arange(100_000)
+    np.testing.assert_array_equal(other, expected)
+    expected[70_000] = -1
+    np.testing.assert_array_equal(changed, expected)
 
 
 def test_arrays_in_memory_are_left_alone_when_released():

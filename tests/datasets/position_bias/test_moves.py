@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rankloom.datasets import PositionBias
-from rankloom.datasets.position_bias.moves import find_moves
+from rankloom.datasets.pairs import row_blocks
+from rankloom.datasets.position_bias.moves import MIN_QUERIES, find_moves
 
 TRUTH = np.array([1.0, 0.7, 0.5, 0.4])
 QUERIES, DAYS, LISTS = 60, 16, 6
@@ -111,6 +112,61 @@ def test_a_document_that_returns_is_compared_with_itself_by_hand(pairs_of):
     assert moves.compared == "document"
     assert moves.excess == pytest.approx(0.5)  # (1 - 1/2) - (0 - 1/2) over two displays
     assert moves.z == pytest.approx(np.sqrt(10))
+
+
+def by_runs(pairs, n_positions):
+    """Return excess and z by both statistics, from all runs as arrays; None without moves."""
+    rows = np.flatnonzero(pairs.position < n_positions)
+    key, time = pairs.query_document[rows], pairs.time[pairs.execution_index[rows]]
+    order = np.lexsort((time, key))
+    key, position = key[order], pairs.position[rows][order]
+    start = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(position) != 0)))
+    pair, place, query = key[start], position[start], key[start] // len(pairs.documents)
+    up = np.append(np.where(np.diff(pair) == 0, -np.sign(np.diff(place)), 0), 0.0)
+    shown = np.diff(np.append(start, len(rows))).astype(float)
+    clicks = np.add.reduceat(pairs.clicked[rows][order].astype(float), start)
+
+    def result(value, weight):
+        used = np.flatnonzero(weight)
+        of_query = np.bincount(np.unique(query[used], return_inverse=True)[1], value[used])
+        total = of_query.sum()
+        return int((up != 0).sum()), total / weight.sum(), total / np.sqrt(of_query @ of_query)
+
+    of_place = np.unique(pair * n_positions + place, return_inverse=True)[1]
+    rate = np.bincount(of_place, clicks * (up != 0)) / np.bincount(of_place, shown * (up != 0))
+    both = (np.bincount(of_place, up > 0) > 0) & (np.bincount(of_place, up < 0) > 0)
+    weight = np.where(both[of_place] & (up != 0), shown, 0)
+    if len(np.unique(query[weight > 0])) >= MIN_QUERIES:
+        value = np.where(weight > 0, up * (clicks - shown * rate[of_place]), 0)
+        return ("document", *result(value, weight))
+    surplus = clicks / shown - (np.bincount(place, clicks) / np.bincount(place, shown))[place]
+    following = np.append(np.arange(1, len(up)), len(up) - 1)
+    weight = np.where(up != 0, shown * shown[following] / (shown + shown[following]), 0)
+    return ("position", *result(up * (surplus + surplus[following]) * weight, 2 * weight))
+
+
+@pytest.mark.parametrize("size", [50, 10**6])
+@pytest.mark.parametrize("kind", ["clicks", "once", "random", "neighbours"])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # places without a move
+def test_in_blocks_the_statistic_is_that_of_all_runs(moving, kind, size, monkeypatch):
+    monkeypatch.setattr(row_blocks, "ROWS", size)
+    pairs = moving(kind, 3)
+    for n_positions in (4, 3):
+        moves = find_moves(pairs, n_positions)
+        compared, count, excess, z = by_runs(pairs, n_positions)
+        assert (moves.compared, moves.count) == (compared, count)
+        np.testing.assert_allclose((moves.excess, moves.z), (excess, z), rtol=1e-12)
+
+
+def test_executions_need_not_be_in_the_order_of_time(moving):
+    pairs = moving("random", 0)
+    order = np.random.default_rng(0).permutation(pairs.n_executions)
+    np.testing.assert_allclose(
+        (found := find_moves(pairs.take(order), 4)).z, find_moves(pairs, 4).z, rtol=1e-12
+    )
+    chosen = np.flatnonzero(pairs.query_code[order] < 30)
+    some = find_moves(pairs.take(order), 4, chosen)
+    assert some == find_moves(pairs.take(pairs.query_code < 30), 4) != found
 
 
 def test_without_enough_queries_with_moves_there_is_no_test(moving):

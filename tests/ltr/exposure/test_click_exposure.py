@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rankloom.datasets.counts.click_counts import click_counts
+from rankloom.datasets.pairs.row_blocks import of_array
 from rankloom.ltr.exposure.click_exposure import (
     dbn_exposure,
     log_likelihood,
@@ -100,7 +101,7 @@ def test_examination_is_that_of_the_position_and_the_last_click_above(make_pairs
     log = replace(clicks_by(ubm_theta(), pairs, relevance_of(pairs)), weight=weight)
     np.testing.assert_array_equal(pbm_exposure(log, CURVE).examination, CURVE[log.position])
     given = np.full(len(log), 0.5)
-    np.testing.assert_array_equal(pbm_exposure(log, CURVE, given).examination, given)
+    np.testing.assert_array_equal(pbm_exposure(log, CURVE, of_array(given)).examination, given)
     states = click_counts(log, "last_click")
     theta = state_examination(states, CURVE)
     expected = []

@@ -50,7 +50,7 @@ def test_a_given_position_bias_is_used_as_fitted_or_fitted_on_a_copy(varied):
     found = find_examination(varied, unfitted)
     assert not hasattr(unfitted, "examination_")
     expected = PositionBias("pivot", n_bootstrap=0).fit(varied).examination_
-    np.testing.assert_allclose(found.curve(varied.position), expected, rtol=1e-5)
+    np.testing.assert_allclose(found.curve(), expected, rtol=1e-5)
 
 
 def test_the_pairs_own_examination_comes_second(varied):
@@ -64,7 +64,7 @@ def test_otherwise_it_is_estimated_and_the_pairs_stay_as_they_are(varied):
     found = find_examination(varied, None)
     assert found.source == "estimated"
     assert varied.examination is None
-    np.testing.assert_allclose(found.curve(varied.position), CURVE, rtol=0.25)
+    np.testing.assert_allclose(found.curve(), CURVE, rtol=0.25)
 
 
 def test_a_log_whose_positions_never_varied_is_refused(fixed):
