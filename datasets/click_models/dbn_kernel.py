@@ -44,7 +44,7 @@ def expect(
     for execution in range(len(offsets) - 1):
         start, end = offsets[execution], offsets[execution + 1]
         v = value[execution]
-        gamma = goes_on[v]
+        gamma = float(goes_on[v])
         if end - start > len(quiet):
             quiet = np.empty(2 * (end - start))
         last = end - 1

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _CAPACITY: Final = 1024
 
 
-def sum_by(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def sum_by(
+    index: NDArray[np.integer], values: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
     """Sum values by an index from 0 to size - 1."""
     return np.bincount(index, weights=values, minlength=size).astype(np.float64, copy=False)
 

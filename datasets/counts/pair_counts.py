@@ -107,13 +107,13 @@ def count_pairs(
         counted = position < n_positions
         if not counted.all():
             position, key, clicked = position[counted], key[counted], clicked[counted]
-        parts.append(_count(packing.pack(key, position), clicked))
+        parts.append(_count(packing.pack(key, position.astype(np.int64)), clicked))
     cells, shown, clicks = _merged(parts or [(nothing, nothing, nothing)])
-    order, key, position = packing.ordered(cells)
+    order, key, of_cell = packing.ordered(cells)
     first = _run_starts(key)
     return PairCounts(
         offsets=np.append(first, len(key)).astype(np.int64),
-        position=position,
+        position=of_cell,
         shown=shown[order].astype(np.float64),
         clicks=clicks[order].astype(np.float64),
         query=key[first] // max(len(pairs.documents), 1),
@@ -140,7 +140,7 @@ def _merged(parts: list[_Cells]) -> _Cells:
     order = np.argsort(cell, kind="stable")  # which merges what ascends already
     cell = cell[order]
     start = _run_starts(cell)
-    return cell[start], *(np.add.reduceat(each[order], start) for each in (shown, clicks))
+    return cell[start], np.add.reduceat(shown[order], start), np.add.reduceat(clicks[order], start)
 
 
 def _run_starts(ordered: NDArray[np.int64]) -> NDArray[np.int64]:

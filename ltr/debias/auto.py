@@ -104,7 +104,7 @@ class FitContext:
         variants = extended.variants
 
         def clicks(block: RowBlock) -> Floats:
-            return pairs.clicked[block.rows] * pairs.weight[block.rows].astype(np.float64)
+            return np.where(pairs.clicked[block.rows], pairs.weight[block.rows], np.float64(0))
 
         def gains(block: RowBlock) -> Floats:
             gain = grade_gains(pairs.y[block.rows], options.label_gain)

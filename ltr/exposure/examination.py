@@ -116,7 +116,7 @@ def assumed_examination(pairs: TrainingPairs) -> Examination:
     return Examination(pairs, rows, "assumed")
 
 
-def curve_values(curve: Floats, position: NDArray[np.integer]) -> RowValues:
+def curve_values(curve: NDArray[np.floating], position: NDArray[np.integer]) -> RowValues:
     """Return the value of a curve at the position of each row; beyond its end the last one.
 
     `position`, shape (n,): of all rows.

@@ -87,7 +87,7 @@ def feature_variants(pairs: TrainingPairs) -> FeatureVariants:
 def _distinct(documents: QueryDocuments, X: Matrix, varying: tuple[str, ...]) -> FeatureVariants:
     digest = row_digests(X)
     order = np.lexsort((digest, documents.of_row))
-    document, digest = documents.of_row[order], digest[order]
+    document, digest = documents.of_row[order].astype(np.int64), digest[order]
     starts = np.append(True, (np.diff(document) != 0) | (digest[1:] != digest[:-1]))
     of_row = np.empty(len(order), dtype=np.int64)
     of_row[order] = np.cumsum(starts) - 1
