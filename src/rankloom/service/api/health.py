@@ -31,11 +31,7 @@ async def read_readiness(call: Call) -> Health:
     reasons = await call.service.unready()
     if reasons:
         raise Refusal(
-            503,
-            "NotReady",
-            "; ".join(reasons),
-            {"reasons": reasons},
-            headers={"retry-after": "5"},
+            503, "NotReady", "; ".join(reasons), {"reasons": reasons}, headers={"retry-after": "5"}
         )
     return Health()
 

@@ -176,10 +176,7 @@ def _operation(
         content: dict[str, Any] = {}
         for media in endpoint.accepted:
             content |= schemas.content(endpoint.body, media)
-        described["requestBody"] = {
-            "required": endpoint.body_required,
-            "content": content,
-        }
+        described["requestBody"] = {"required": endpoint.body_required, "content": content}
     return described
 
 

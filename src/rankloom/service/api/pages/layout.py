@@ -57,7 +57,7 @@ def moment(time: dt.datetime | None) -> Content:
 
 @cache
 def _style() -> bytes:
-    return (files(__package__) / "templates" / "style.css").read_bytes()
+    return (files(__name__.rpartition(".")[0]) / "templates" / "style.css").read_bytes()
 
 
 async def read_style(call: Call) -> Answer:
