@@ -122,10 +122,10 @@ class SqlTransaction(Transaction):
         return dict(self._select_in(query, keys))
 
     def all_units(self) -> Iterator[bytes]:
-        """Return every unit; they are read as they are taken, within the transaction."""
+        """Yield every unit; nothing else may be read of the transaction until the last one."""
         query = "SELECT value FROM fusion_units WHERE state = ?"
-        cursor = self._cursor.connection.cursor()
-        return (value for (value,) in cursor.execute(query, (self._state,)))
+        for (value,) in self._cursor.execute(query, (self._state,)):
+            yield value
 
     def units_before(self, time: int, limit: int) -> dict[bytes, bytes]:
         """Return units first shown before a time by key, at most so many."""
