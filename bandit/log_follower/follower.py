@@ -16,6 +16,7 @@ from ..base.timestamps import as_datetime, moment_of
 from ..evidence.evidence import Evidence
 from ..interactions.live_event import query_text
 from ..interactions.source_reader import read_columns
+from ..sessions.session_units import SESSION_LENGTH
 from ..store.log_position import LogPosition
 from .deletions import Unit, rederive_units, unit_key
 from .inferred_executions import (
@@ -202,6 +203,33 @@ class LogFollower:
         # others are learning anew.
         self._present_position()
 
+    def keep_up(self) -> None:
+        """Take in what another process has folded, where it moved the log position or more.
+
+        Raises
+        ------
+        StateMismatchError
+            If the store was learnt from another log.
+        StoreError
+            If log or store cannot be reached.
+        """
+        position = self._present_position()
+        start = max(position.row, self._row_reached)
+        chunk = self.log.rows_after(start, limit=1)
+        if chunk.frame.is_empty():
+            self._row_reached = chunk.last  # what came since is of other retrievers
+
+    def observe_sessions(self, sessions: Sequence[str]) -> None:
+        """Fold what some sessions did that is in the log and not learnt yet, as `observe` does.
+
+        Other processes may have recorded it.
+        """
+        position = self._position
+        after = 0 if position is None else position.row
+        since = as_datetime(moment_of(None) - SESSION_LENGTH)
+        for _, interaction in self.log.live_rows_of(sessions, after=after, since=since):
+            self.observe(interaction)
+
     def observe(self, interaction: Interaction) -> None:
         """Fold one interaction that the log has just recorded into memory, for its session.
 
@@ -226,8 +254,9 @@ class LogFollower:
             self._learn_anew(position)
             return self._present_position()
         before = self._position
-        if before is not None and (position, version) != (before, self._version):
-            if position.row < before.row:
+        # At first, too: others may have moved it since the evidence was read.
+        if before is None or (position, version) != (before, self._version):
+            if before is not None and position.row < before.row:
                 self.caught_up, self.lost = False, True
             self.bandit.refresh()
             self._row_reached = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time as clock
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ...errors import NoExposuresError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..evidence.evidence import Evidence
     from ..posterior.estimation import Kind
+    from .fusion_weights import FusionWeights
 
 
 logger = logging.getLogger("rankloom")
@@ -112,6 +114,19 @@ class CurrentPosterior:
             for note in self._new_notes(computed):
                 logger.warning("fusion: %s", note)
         return self.held is not None
+
+    def adopt(self, computed: FusionWeights | None) -> None:
+        """Hold what another process has computed, beside the users and sessions known here.
+
+        None: nothing is known, so nothing is held. What is for other channels is left out.
+        """
+        if computed is None:
+            self.held = None
+            return
+        evidence = self._reading_copy()
+        if computed.feature_uris == evidence.arms:
+            with suppress(NoExposuresError):  # what came in since has not arrived here yet
+                self.held = PosteriorSnapshot(evidence, self._kind, computed=computed)
 
     def _reading_copy(self) -> Evidence:
         """Return the evidence of one moment; others get the lock while it is being added up."""

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 class PosteriorSnapshot:
     """The posterior of all evidence at one revision, with the sums that it was computed from.
 
-    `options`: those of `estimate`.
+    `options`: those of `estimate`. `computed`: what another process has computed of about the
+    same evidence, in place of an estimate.
     `revision`, `time`: of the evidence; the time of its newest unit.
     `size`: units and users that it was computed from.
     `top`, `segments`: the global context and every segment.
@@ -46,13 +47,21 @@ class PosteriorSnapshot:
     this is the prior.
     """
 
-    def __init__(self, evidence: Evidence, posterior: Kind, **options: Any) -> None:
+    def __init__(
+        self,
+        evidence: Evidence,
+        posterior: Kind,
+        *,
+        computed: FusionWeights | None = None,
+        **options: Any,
+    ) -> None:
         sums = evidence.sums()
         self.top, self.segments = sums.take(slice(0, 1)), sums.take(slice(1, None))
         if not self.top.has_exposures(with_scores=posterior != "beta") and has_clicks(evidence):
             msg = "no exposures: no document of a channel was shown, as far as the rows say"
             raise NoExposuresError(msg)
-        self.arms, self.time = evidence.arms, sums.time
+        self.arms = evidence.arms
+        self.time = sums.time if computed is None else computed.time
         self.identity, self.revision = evidence.identity, evidence.revision
         self.size = evidence.summary.open_units + evidence.summary.users
         table, half_life = evidence.state.tables("users").users, self.identity.half_life_us
@@ -63,9 +72,12 @@ class PosteriorSnapshot:
             table = evidence.state.queries()
             self.queries = QueryTable(table, self.arms, self.time, half_life)
             queries = read_queries(table, self.arms, self.time, half_life)
-        self.posterior = estimate(
-            self.top, self.segments, self.users.parts(), queries, posterior=posterior, **options
-        )
+        if computed is None:
+            self.posterior = estimate(
+                self.top, self.segments, self.users.parts(), queries, posterior=posterior, **options
+            )
+        else:
+            self.posterior = computed.posterior
         self._cache = PersonalCache()
         self._weights: FusionWeights | None = None
 

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from .transaction import Transaction
+
+
+class CurrentWeights(NamedTuple):
+    """The weights that every process is to serve.
+
+    Attributes
+    ----------
+    snapshot_id : str
+        Empty where the log is learnt and nothing is known.
+    generation : int
+        Of the log position that they were learnt up to.
+    text : str
+    """
+
+    snapshot_id: str
+    generation: int
+    text: str
 
 
 class Backend(ABC):
@@ -42,6 +59,21 @@ class Backend(ABC):
     @abstractmethod
     def snapshot_notes(self) -> dict[str, str]:
         """Return what is noted of every snapshot by its name, the newest first; "" is nothing."""
+
+    def put_current(self, current: CurrentWeights) -> None:
+        """Keep what every process is to serve now, and let the others know.
+
+        Nothing is kept where processes do not share a server: each serves what it computes.
+        """
+        del current
+
+    def current(self, known: str | None) -> CurrentWeights | None:
+        """Return what every process is to serve now, None where there is nothing.
+
+        Without its text where its name is `known`.
+        """
+        del known
+        return None
 
     @abstractmethod
     def served_queries(self) -> dict[int, bytes]:

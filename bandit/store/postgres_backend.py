@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..._shared.postgres import shared_server
+from ..._shared.postgres_processes import tell
+from .backend import CurrentWeights
 from .postgres_tables import open_tables
 from .sql_backend import SqlBackend
 
@@ -32,6 +34,34 @@ class PostgresBackend(SqlBackend):
     def close(self) -> None:
         """Let go of the connections; the next call opens them again."""
         self._server = None
+
+    def clear(self, *, keep_resets: bool) -> None:
+        """Remove the state and its snapshots, or all but the resets and the snapshots."""
+        super().clear(keep_resets=keep_resets)
+        with self.cursor(write=True) as (cursor, state):
+            cursor.execute("DELETE FROM fusion_current WHERE state = ?", (state,))
+            tell(cursor)
+
+    def put_current(self, current: CurrentWeights) -> None:
+        """Keep what every process is to serve now, and let the others know."""
+        with self.cursor(write=True) as (cursor, state):
+            cursor.execute(
+                "INSERT INTO fusion_current (state, id, generation, text) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (state) DO UPDATE SET id = excluded.id, "
+                "generation = excluded.generation, text = excluded.text",
+                (state, *current),
+            )
+            tell(cursor)
+
+    def current(self, known: str | None) -> CurrentWeights | None:
+        """Return what every process is to serve now, None where there is nothing."""
+        with self.cursor(write=False) as (cursor, state):
+            row = cursor.execute(
+                "SELECT id, generation, CASE WHEN id = ? THEN '' ELSE text END "
+                "FROM fusion_current WHERE state = ?",
+                (known or "", state),
+            ).fetchone()
+        return None if row is None else CurrentWeights(*row)
 
     @contextmanager
     def cursor(self, *, write: bool) -> Iterator[tuple[PostgresCursor, int]]:

@@ -43,6 +43,12 @@ STEPS: Final = (
             {_OWN}, id text NOT NULL, text text NOT NULL, note text, UNIQUE (state, id))""",
         *[sql for table in _TABLES for sql in own_rows_only(table, f"namespace = {OWN_NAME}")],
     ),
+    (
+        f"""CREATE TABLE fusion_current (
+            state integer PRIMARY KEY, {_OWN}, id text NOT NULL, generation bigint NOT NULL,
+            text text NOT NULL)""",
+        *own_rows_only("fusion_current", f"namespace = {OWN_NAME}"),
+    ),
 )
 """What makes the tables of each version from those of the version before."""
 

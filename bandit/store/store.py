@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..evidence.evidence import Evidence
     from ..interactions.live_event import Query
     from ..sessions.session_sums import PersonalSums
-    from .backend import Backend
+    from .backend import Backend, CurrentWeights
     from .log_position import LogPosition
     from .replica import ReadPosition, StoreChanges
     from .snapshot_history import WeightInterval
@@ -118,6 +118,14 @@ class Store:
         record, dropped = self.history().put(record)
         self.backend.put_snapshot(snapshot_id, text, record.note, dropped)
         return record
+
+    def put_current(self, current: CurrentWeights) -> None:
+        """Keep the weights that every process over this store is to serve; see `Backend`."""
+        self.backend.put_current(current)
+
+    def current(self, known: str | None = None) -> CurrentWeights | None:
+        """Return these weights, without their text where their name is known already."""
+        return self.backend.current(known)
 
     def history(self) -> SnapshotHistory:
         """Return what is noted of the snapshots that are kept, the newest first."""

@@ -41,7 +41,7 @@ class LogConnections:
     """
 
     dialect = SqliteDialect()
-    is_shared = False
+    server = None
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url, self.timeout = url, timeout
@@ -138,6 +138,9 @@ class LogConnections:
         """Note what the last row was given."""
         del namespace
         keep_counters(cursor)
+
+    def tell(self, cursor: sqlite3.Cursor) -> None:
+        """Do nothing: other processes of the machine look every now and then."""
 
     def drop_before(self, time: int) -> int:
         """Drop nothing: rows of all months share the file's pages."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from ..._shared.postgres import PostgresServer
     from .dialect import Dialect
     from .writer import Writer
 
@@ -40,8 +41,8 @@ class LogDatabase(Protocol):
         ...
 
     @property
-    def is_shared(self) -> bool:
-        """Whether processes of several machines may use it."""
+    def server(self) -> PostgresServer | None:
+        """What processes of several machines meet at; None for a file."""
         ...
 
     def reading(
@@ -77,6 +78,10 @@ class LogDatabase(Protocol):
 
         Returns how many rows went; the rest has to be deleted.
         """
+        ...
+
+    def tell(self, cursor: Any) -> None:
+        """Let other processes know, if there may be any, that a transaction changed something."""
         ...
 
     def close(self) -> None:

@@ -465,6 +465,23 @@ class InteractionLog:
         """
         return self._view.rows_of(executions, sessions)
 
+    def live_rows_of(
+        self, sessions: Sequence[str], *, after: int, since: dt.datetime
+    ) -> list[tuple[int, Interaction]]:
+        """Return what some sessions did after a number, recorded singly, with the rows' numbers.
+
+        For a process that serves a session whose clicks another has recorded.
+
+        Parameters
+        ----------
+        sessions : sequence of str
+            At most some hundreds.
+        after : int
+        since : datetime
+            Rows from before are left out.
+        """
+        return self._view.live_rows_of(sessions, after, microseconds(since))
+
     def namespaces(self) -> list[str]:
         """Return all namespaces of the log, whatever this view sees."""
         return self._view.namespaces()

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._shared.postgres import PostgresCursor, PostgresServer
+from ..._shared.postgres_processes import tell
 from . import postgres_tables as tables
 from .postgres_dialect import PostgresDialect
 from .postgres_insert import insert_group, lock_namespace, make_room, touch
@@ -32,7 +33,6 @@ class PostgresLog:
     """
 
     dialect = PostgresDialect()
-    is_shared = True
 
     def __init__(self, url: str, timeout: float) -> None:
         self.server = PostgresServer(url, timeout, tables.open_tables)
@@ -96,6 +96,10 @@ class PostgresLog:
             "FROM deletions AS d WHERE d.namespace = ?), 0)) WHERE id = ?",
             (namespace, namespace),
         )
+
+    def tell(self, cursor: PostgresCursor) -> None:
+        """Let other processes know that a transaction has changed something."""
+        tell(cursor)
 
     def drop_before(self, time: int) -> int:
         """Drop the months that lie before a time, of all namespaces; return how many rows went."""

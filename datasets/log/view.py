@@ -9,7 +9,7 @@ import msgspec
 from ...errors import IntegrityError, InvalidInputError
 from ..record.times import moment
 from .answers import Deletion, LogChunk, LogHistory, Page
-from .condition import Condition
+from .condition import Condition, marks
 from .filter_tree import condition_of, driving_index
 from .frames import FRAME_COLUMNS, frame_of
 from .paging import (
@@ -143,6 +143,20 @@ class LogView:
                         (*own.bound, *part),
                     ).fetchall()
         return frame_of(rows)
+
+    def live_rows_of(
+        self, sessions: Sequence[str], after: int, since: int
+    ) -> list[tuple[int, Interaction]]:
+        """Return live rows of some sessions with their numbers; see `InteractionLog`."""
+        with self.file.reading(self.namespace) as cursor:
+            own = self.within(cursor)
+            rows = cursor.execute(
+                f"SELECT i.seq, {SELECTED} FROM {self._joined('by_session')} "  # noqa: S608
+                f"WHERE {own.sql} AND i.session_id IN ({marks(sessions)}) AND i.seq > ? "
+                "AND i.event_time >= ? AND i.live = 1 ORDER BY i.seq",
+                (*own.bound, *sessions, after, since),
+            ).fetchall()
+        return [(row[0], self._made(row[1:])) for row in rows]
 
     def namespaces(self) -> list[str]:
         """Return the names of all namespaces."""

@@ -13,10 +13,13 @@ from ..errors import InvalidInputError
 from .settings import ServiceSettings
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from .app import Application
+    from .workers import Around
 
 __all__ = ["ServiceSettings", "create_app", "serve"]
 
@@ -63,6 +66,7 @@ def serve(
     *,
     unix_socket: str | Path | None = None,
     ready: Callable[[str], object] | None = None,
+    around: Around | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests in progress are finished then.
 
@@ -76,6 +80,9 @@ def serve(
         Listen on this socket of the machine, and not on host and port; one service at a time.
     ready : callable, optional
         Called with the service's URL once it takes connections.
+    around : callable, optional
+        Of several workers each enters the context that it returns, and calls what that gives once
+        it takes connections. A function of a module, for it is pickled.
 
     Raises
     ------
@@ -87,7 +94,16 @@ def serve(
     from .server import Server, listen
     from .socket_path import listen_on_path
 
-    opened = listen(host, port) if unix_socket is None else listen_on_path(unix_socket)
+    several = settings.workers > 1
+    opened: AbstractContextManager[socket.socket] = (
+        listen(host, port, shared=several) if unix_socket is None else listen_on_path(unix_socket)
+    )
+    if several:
+        from .workers import Workers
+
+        with opened as listening:
+            Workers(settings, listening, ready, around).run_until_stopped()
+        return
     with opened as listening, contextlib.closing(ServiceContext(settings)) as service:
         # The application closes the service, too, unless the server fails before its lifespan.
         Server(service, listening, ready).run_until_stopped()

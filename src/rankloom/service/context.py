@@ -15,6 +15,7 @@ from .http.limits import Limits
 from .http.live_events import LiveEvents
 from .http.metrics import Metrics
 from .http.tokens import Tokens
+from .session_reads import SessionReads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ class ServiceContext:
     limits: Limits
     live_events: LiveEvents
     metrics: Metrics
+    sessions: SessionReads
 
     def __init__(self, settings: ServiceSettings) -> None:
         from ..datasets.log.interaction_log import InteractionLog
@@ -93,6 +95,7 @@ class ServiceContext:
             self.retrievers.start()
             self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="rankloom-read")
             opened.callback(self._pool.shutdown)
+            self.sessions = SessionReads(self.in_thread)
             self._opened = opened.pop_all()
         self._watch()
 

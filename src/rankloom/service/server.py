@@ -85,8 +85,11 @@ class Server:
             self._ready(address_of(self._listening))
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a bound socket; port 0 picks a free one.
+
+    `shared`: other processes of the same user may listen at the address, too; the system gives each
+    of them its share of the connections.
 
     Raises
     ------
@@ -103,6 +106,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise InvalidInputError(msg) from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(address)
     except OSError as error:
         listening.close()

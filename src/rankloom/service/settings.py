@@ -14,6 +14,7 @@ from pathlib import Path  # noqa: TC003
 from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 
 from .._shared.checks import checked_number
+from .._shared.postgres import FORM, is_postgres
 from ..errors import InvalidInputError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -112,7 +113,8 @@ class ServiceSettings:
         str,
         Setting(
             "URL",
-            "Where interactions are stored: sqlite:///file.db or sqlite:////absolute/path.db.",
+            "Where interactions are stored: sqlite:///file.db, sqlite:////absolute/path.db or "
+            "postgresql://user@host/database.",
             _REQUIRED,
             secret=True,
         ),
@@ -121,7 +123,8 @@ class ServiceSettings:
         str,
         Setting(
             "URL",
-            "Where learned fusion is stored: a URL of SQLite, or redis://host:port/db.",
+            "Where learned fusion is stored: a URL of SQLite or PostgreSQL, or "
+            "redis://host:port/db.",
             _REQUIRED,
             secret=True,
         ),
@@ -134,6 +137,17 @@ class ServiceSettings:
             _REQUIRED,
         ),
     ]
+    workers: Annotated[
+        int,
+        Setting(
+            "N",
+            "Processes; more than one need log and state in PostgreSQL. One of them learns each "
+            "retriever, all serve it.",
+            _LISTENING,
+            1,
+            64,
+        ),
+    ] = 1
     root_path: Annotated[
         str,
         Setting(
@@ -220,6 +234,13 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        for name in ("log", "state"):
+            if self.workers > 1 and not is_postgres(getattr(self, name)):
+                msg = (
+                    f"workers: {self.workers} processes need log and state in PostgreSQL, which "
+                    f"{name} is not: give {FORM}, or one worker"
+                )
+                raise InvalidInputError(msg)
         if not is_prefix(self.root_path) or self.root_path.startswith("/v1"):
             msg = (
                 "root_path: expected a prefix such as '/rank': '/' and letters, digits, '.', '_', "

@@ -67,7 +67,7 @@ def test_a_state_of_a_later_version_is_refused(postgres_url, monkeypatch):
             assert store.load().summary.open_units == 20
     with (
         open_store(postgres_url, namespace="ours", timeout=29.0) as store,
-        pytest.raises(StoreError, match="version 2"),
+        pytest.raises(StoreError, match="version 3"),
     ):
         store.load()
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from contextlib import suppress
-from typing import Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from .log_lines import log_to_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _MMAP_THRESHOLD: Final = -3
 """Parameter of glibc's mallopt: the size from which on a block is mapped by itself."""
@@ -30,3 +35,16 @@ def return_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 18)
+
+
+def tune_process() -> None:
+    """Do both, for a process that is the service's own and takes requests from now on."""
+    collect_garbage_less_often()
+    return_freed_memory()
+
+
+@contextmanager
+def worker_process() -> Iterator[Callable[[], object]]:
+    """Log as the service does in a worker, and give what is called when it takes requests."""
+    with log_to_stderr():
+        yield tune_process

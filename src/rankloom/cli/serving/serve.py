@@ -37,7 +37,7 @@ def serve(*, config: Config = None, **flags: Any) -> None:
     """
     from ...service import serve as run
     from .log_lines import log_to_stderr
-    from .process_tuning import collect_garbage_less_often, return_freed_memory
+    from .process_tuning import tune_process, worker_process
 
     file = config or os.environ.get(f"{PREFIX}CONFIG")
     found = read_settings(TABLES, flags, os.environ, file)
@@ -47,11 +47,15 @@ def serve(*, config: Config = None, **flags: Any) -> None:
     settings = ServiceSettings(**found)
 
     def ready(address: str) -> None:
-        collect_garbage_less_often()
-        return_freed_memory()
+        tune_process()
         show([f"serving on {address}"])
 
     with log_to_stderr():
         run(
-            settings, listening.host, listening.port, unix_socket=listening.unix_socket, ready=ready
+            settings,
+            listening.host,
+            listening.port,
+            unix_socket=listening.unix_socket,
+            ready=ready,
+            around=worker_process,
         )

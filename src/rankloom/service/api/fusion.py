@@ -275,6 +275,8 @@ async def _weights(call: Call, user_id: str | None) -> schemas.FusionWeightsResp
         _segment(call.query["segment"]),
         call.query["query"],
     )
+    if retriever is not None and retriever.shares and asker.session_id is not None:
+        await call.service.sessions.read(retriever, asker.session_id)
     arguments = call.path["retriever_id"], retriever, asker
     if retriever is not None and retriever.session_cells(asker.session_id) > MOST_CELLS:
         return await call.service.in_thread(weights_for, *arguments)

@@ -13,6 +13,7 @@ from ..._shared.ids import stable_id
 from ...bandit.serving.fusion_weights import FusionWeights
 from ...bandit.serving.served import Served
 from ...bandit.serving.traffic_split import equal_weights
+from ...bandit.store.backend import CurrentWeights
 from ...bandit.units.user_resets import NEVER
 from ...errors import NoExposuresError, StateMismatchError, StoreError
 from ..settings import OPEN_DAYS, PUBLISH_EVERY
@@ -20,10 +21,10 @@ from .policy_rewards import PolicyRewards
 from .previous_weights import PreviousWeights
 from .publisher import Publisher
 from .renewal_pace import RenewalPace
-from .state import open_state
+from .state import open_state, shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ...bandit.base.sums import Sums
     from ...bandit.fusion_bandit import FusionBandit
@@ -101,6 +102,10 @@ class LearningRetriever:
         Reason -> answers with other weights than what was learnt from the whole log.
     publish_failures : int
         Snapshots that could not be put into the store.
+    shares : bool
+        Whether other processes may serve it: one of them learns, and all serve its weights.
+    leads : bool
+        Whether it is this process that learns.
     rewards : PolicyRewards
         What the newest lists of each policy brought.
     """
@@ -127,6 +132,8 @@ class LearningRetriever:
         self._answering: ServingBandit | PreviousWeights | None = None
         self._pace = RenewalPace(RENEWED_EVERY, RENEWAL_SHARE)
         self._is_changed = self._is_closed = False
+        self.shares, self.leads = shares(log, state_url), True
+        self._shared: tuple[str, FusionWeights | None] | None = None
         self.fallbacks: Counter[str] = Counter()
         self.publish_failures = 0
         self.rewards = PolicyRewards(log)
@@ -301,7 +308,22 @@ class LearningRetriever:
                 rows = self._opened().catch_up(limit=limit)
             self._note_late_rows(dt.datetime.now(dt.UTC))
             self._renew()
+            self._share()
             return rows
+
+    def follow(self) -> None:
+        """Take in what the process that learns has learnt, and serve the weights that it serves."""
+        with self._lock:
+            if not self._is_closed and self._settings.enabled:
+                with self._let_go_of_another():
+                    self._opened().keep_up()
+                self._serve_shared()
+
+    def observe_sessions(self, sessions: Sequence[str]) -> None:
+        """Let what other processes have recorded of some sessions move their weights."""
+        follower = self._follower
+        if follower is not None and self._settings.enabled:
+            follower.observe_sessions(sessions)
 
     def publish(self, *, at_once: bool = False) -> bool:
         """Put the posterior that is served into the store, for services that watch it.
@@ -430,7 +452,7 @@ class LearningRetriever:
         self._hold_over(self.last_snapshot)
         if self._store is not None:
             self._store.close()
-        self._store = self._bandit = self._follower = None
+        self._store = self._bandit = self._follower = self._shared = None
 
     def _reached(self) -> Store:
         """Return the store, opened if need be."""
@@ -484,6 +506,43 @@ class LearningRetriever:
         bandit.renew()
         self._pace.note(started, monotonic())
         self._answering = bandit
+
+    def _share(self) -> None:
+        """Let other processes serve what is served here, once it is that of the whole log."""
+        bandit, store = self._bandit, self._store
+        if not self.shares or bandit is None or store is None or self._answering is not bandit:
+            return
+        weights = self.last_snapshot
+        name = "" if weights is None else weights.snapshot_id
+        if self._shared is None or self._shared[0] != name:
+            text = "" if weights is None else weights.to_json()
+            store.put_current(CurrentWeights(name, self._settings.generation, text))
+            self._shared = name, weights
+
+    def _serve_shared(self) -> None:
+        """Serve the weights of the process that learns, which shares nothing learnt in part."""
+        bandit, store, known = self._bandit, self._store, self._shared
+        if bandit is None or store is None:
+            return
+        current = store.current(None if known is None else known[0])
+        if current is None or current.generation != self._settings.generation:
+            if self._answering is bandit:
+                self._hold_over(self.last_snapshot)
+            self._shared = None
+            return
+        if self._settings.rolled_back_to is not None:
+            self._serve_rolled_back(self._settings.rolled_back_to)
+            return
+        is_new = known is None or known[0] != current.snapshot_id
+        if known is None or is_new:
+            weights = FusionWeights.from_json(current.text) if current.snapshot_id else None
+            known = self._shared = current.snapshot_id, weights
+        is_due = bandit.is_stale and self._pace.is_due(monotonic())
+        if is_new or is_due or self._answering is not bandit:
+            started = monotonic()
+            bandit.adopt(known[1])
+            self._pace.note(started, monotonic())
+            self._answering = bandit
 
     def _serve_rolled_back(self, snapshot_id: str) -> None:
         """Serve a snapshot that another process, or an earlier one, rolled back to."""

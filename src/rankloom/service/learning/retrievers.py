@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from ..._shared.postgres_processes import Leases, Listener
 from ...bandit.base.channels import checked_arms
 from ...bandit.evidence.evidence import checked_max_queries
 from ...bandit.store.snapshot_history import LEARNER
@@ -19,9 +20,10 @@ from ..settings import OPEN_DAYS, PUBLISH_EVERY
 from . import changes
 from .retriever import LearningRetriever
 from .settings_table import Key, RetrieverSettings, SettingsTable
+from .state import shares
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ...bandit.serving.fusion_weights import FusionWeights
     from ...datasets.log.interaction_log import InteractionLog
@@ -46,6 +48,10 @@ LONGEST_PAUSE: Final = 60.0
 
 REACH_SECONDS: Final = 5.0
 """Seconds to wait for the store where weights are read that could do without."""
+
+_LEARNER: Final = ("learner",)
+_RETENTION: Final = ("retention",)
+"""What the names of leases begin with."""
 
 __all__ = ["LearningRetriever", "RetrieverSettings", "Retrievers"]
 
@@ -84,6 +90,9 @@ class Retrievers:
         self._pauses: dict[Key, _Pause] = {}
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._leases: Leases | None = None
+        self._news: Listener | None = None
+        self._led: set[tuple[str, ...]] = set()
         self._cleaned = -HOUSEKEEPING_EVERY
         self._loaded = -WAKE_EVERY
         self._load()
@@ -91,6 +100,9 @@ class Retrievers:
     def start(self) -> None:
         """Begin to follow the log in a thread."""
         self._log.on_commit(self._committed)
+        server = self._log.connections.server
+        if server is not None and shares(self._log, self._url):
+            self._leases, self._news = Leases(server), Listener(server, self._told)
         self._thread = threading.Thread(target=self._run, name="rankloom-retrievers", daemon=True)
         self._thread.start()
 
@@ -102,10 +114,15 @@ class Retrievers:
             self._thread.join(timeout)
         with self._lock:
             for key, retriever in self._retrievers.items():
-                if key not in self._pauses and not self._publish(retriever, at_once=True):
+                due = retriever.leads and key not in self._pauses
+                if due and not self._publish(retriever, at_once=True):
                     break  # a store that is away lets each of them wait
             for retriever in self._retrievers.values():
                 retriever.close()
+        if self._news is not None:
+            self._news.stop()
+        if self._leases is not None:
+            self._leases.close()
 
     @property
     def is_alive(self) -> bool:
@@ -120,6 +137,18 @@ class Retrievers:
     def get(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
         """Return a retriever that was enabled once, None for others; looks into memory only."""
         return self._retrievers.get(Key(namespace, retriever_id))
+
+    def find(self, namespace: str, retriever_id: str) -> LearningRetriever | None:
+        """Return what `get` returns; where that is None, what another process has enabled.
+
+        Raises
+        ------
+        StoreError
+            If the settings cannot be read.
+        """
+        if self.get(namespace, retriever_id) is None and self._leases is not None:
+            self._load()
+        return self.get(namespace, retriever_id)
 
     def of(self, namespace: str) -> list[LearningRetriever]:
         """Return the retrievers of a namespace that were enabled once, by their names."""
@@ -405,6 +434,17 @@ class Retrievers:
     def _committed(self, *_: object) -> None:
         self._wake.set()
 
+    def _told(self) -> None:
+        """Look at once at what another process has changed."""
+        self._loaded = -WAKE_EVERY
+        self._wake.set()
+
+    def _lead(self, keys: Iterable[Key]) -> None:
+        """Choose what this process learns: of several, one learns a retriever at a time."""
+        names: set[tuple[str, ...]] = {(*_LEARNER, *key) for key in keys}
+        names.add(_RETENTION)
+        self._led = names if self._leases is None else self._leases.hold(names)
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.wait(WAKE_EVERY)
@@ -424,7 +464,10 @@ class Retrievers:
         if monotonic() >= self._loaded + WAKE_EVERY:
             self._loaded = monotonic()
             self._load()
-        for key, retriever in list(self._retrievers.items()):
+        found = list(self._retrievers.items())
+        self._lead(key for key, _ in found)
+        for key, retriever in found:
+            retriever.leads = (*_LEARNER, *key) in self._led
             if self._stopping.is_set():
                 return
             pause = self._pauses.get(key)
@@ -436,13 +479,16 @@ class Retrievers:
 
     def _learn(self, key: Key, retriever: LearningRetriever) -> None:
         try:
-            if retriever.learn(limit=ROWS_AT_ONCE) >= ROWS_AT_ONCE:
+            if not retriever.leads:
+                retriever.follow()
+            elif retriever.learn(limit=ROWS_AT_ONCE) >= ROWS_AT_ONCE:
                 self._wake.set()
         except Exception as error:  # noqa: BLE001 - the others have to learn all the same
             self._pause(key, retriever, error)
         else:
             self._pauses.pop(key, None)
-            self._publish(retriever)
+            if retriever.leads:
+                self._publish(retriever)
 
     def _pause(self, key: Key, retriever: LearningRetriever, error: Exception) -> None:
         """Leave a retriever alone for a while, unless another has taken its place meanwhile."""
@@ -464,7 +510,7 @@ class Retrievers:
         return True
 
     def _clean(self, now: dt.datetime) -> None:
-        for retriever in list(self._retrievers.values()):
+        for retriever in [each for each in list(self._retrievers.values()) if each.leads]:
             try:
                 retriever.refresh()
                 retriever.compact(now)
@@ -472,7 +518,7 @@ class Retrievers:
                 logger.warning(
                     "old evidence of a retriever cannot be closed: %s", _message_of(error)
                 )
-        if self._retention is not None:
+        if self._retention is not None and _RETENTION in self._led:
             self._log.expire_everywhere(now - dt.timedelta(days=self._retention))
 
 

@@ -36,6 +36,11 @@ class ServingBandit:
         # The name is made from all of the posterior: no request should have to do it.
         return self.bandit.posterior.renew() and self.snapshot_id is not None
 
+    def adopt(self, computed: FusionWeights | None) -> None:
+        """Serve the posterior that another process has computed; None: that nothing is known."""
+        self.bandit.posterior.adopt(computed)
+        _ = self.snapshot_id  # as in `renew`
+
     @property
     def snapshot_id(self) -> str | None:
         """Name of the posterior that is served."""

@@ -133,7 +133,7 @@ class SettingsTable:
 
     def __init__(self, log: InteractionLog) -> None:
         self._file = log.connections
-        if not self._file.is_shared:  # a server has them among the tables of the log
+        if self._file.server is None:  # a server has them among the tables of the log
             self._file.writer.run(_make_table)
 
     def read(self) -> dict[Key, RetrieverSettings]:
@@ -188,6 +188,7 @@ class SettingsTable:
                 "ON CONFLICT (namespace, retriever_id) DO UPDATE SET settings = excluded.settings",
                 (*key, msgspec.json.encode(settings).decode()),
             )
+            self._file.tell(cursor)
             return settings
 
         return self._file.writer.run(step, key.namespace)

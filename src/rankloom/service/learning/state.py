@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ..._shared.postgres import is_postgres
 from ...bandit.evidence.evidence import Evidence
 from ...bandit.fusion_bandit import FusionBandit
 from ...bandit.log_follower.follower import LogFollower, first_position
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 MAX_USERS: Final = 100_000
 """Limit of user contexts among closed sums; the oldest are dropped first."""
+
+
+def shares(log: InteractionLog, state_url: str) -> bool:
+    """Return whether processes that meet at one server share what one of them learns."""
+    return log.connections.server is not None and is_postgres(state_url)
 
 
 def open_state(
