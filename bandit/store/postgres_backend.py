@@ -9,6 +9,7 @@ from ..._shared.postgres import shared_server
 from ..._shared.postgres_processes import tell
 from .backend import CurrentWeights
 from .postgres_tables import open_tables
+from .postgres_transaction import PostgresTransaction
 from .sql_backend import SqlBackend
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class PostgresBackend(SqlBackend):
     connection; readers see one moment and wait for nobody. Rows of other namespaces are hidden by
     row-level security too.
     """
+
+    transaction_type = PostgresTransaction
 
     def __init__(self, url: str, namespace: str, retriever_id: str, timeout: float) -> None:
         self._address = url, timeout

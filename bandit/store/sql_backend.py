@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class SqlBackend(Backend):
     """Keeps states in tables of the same names and columns."""
 
+    transaction_type: type[SqlTransaction] = SqlTransaction
+
     @abstractmethod
     def cursor(self, *, write: bool) -> AbstractContextManager[tuple[Any, int]]:
         """Run a transaction: whole at the end, undone by any error.
@@ -97,4 +99,4 @@ class SqlBackend(Backend):
     def transaction(self, *, write: bool) -> Iterator[Transaction]:
         """Return a transaction; errors of the database leave it as `StoreError`."""
         with self.cursor(write=write) as (cursor, state):
-            yield SqlTransaction(cursor, state)
+            yield self.transaction_type(cursor, state)

@@ -49,7 +49,7 @@ async def read_user_weights(call: Call) -> schemas.FusionWeightsResponse:
 
 async def read_statistics(call: Call) -> schemas.FusionStatistics:
     """Return what is learnt of every channel, how far the log is followed, what was left out."""
-    retriever = _enabled(call.service.retrievers.get(*_key(call)))
+    retriever = await _found(call)
     return _statistics(retriever, await call.service.in_thread(retriever.statistics))
 
 
@@ -93,7 +93,7 @@ async def set_rollout(call: Call) -> schemas.FusionSettings:
 
 async def read_history(call: Call) -> schemas.FusionHistory:
     """Return the snapshots that are kept, with their weights, and who published them when."""
-    retriever = _enabled(call.service.retrievers.get(*_key(call)))
+    retriever = await _found(call)
     records, dropped = await call.service.in_thread(retriever.history)
     return schemas.FusionHistory(
         **call.path,
@@ -109,7 +109,7 @@ async def read_changes(call: Call) -> schemas.FusionChanges:
     Users are named by a hash: BLAKE2b, 8 bytes, big-endian, of the UTF-8 text.
     """
     registry = call.service.retrievers
-    _enabled(registry.get(*_key(call)))
+    await _found(call)
     found = await call.service.in_thread(registry.trail, *_key(call))
     return schemas.FusionChanges(**call.path, **found._asdict())
 
@@ -122,7 +122,7 @@ async def roll_back(call: Call) -> schemas.FusionSettings:
     the roll-out stay. To enable it with other channels or segments ends the rollback, too.
     """
     registry = call.service.retrievers
-    _enabled(registry.get(*_key(call)))
+    await _found(call)
     found = await call.service.in_thread(
         registry.roll_back, *_key(call), call.path["snapshot"], author=call.caller.name
     )
@@ -139,7 +139,7 @@ async def resume(call: Call) -> schemas.FusionSettings:
 async def opt_out(call: Call) -> schemas.OptedUser:
     """Keep nothing of this user: the weights are those of all from now on."""
     registry = call.service.retrievers
-    _enabled(registry.get(*_key(call)))
+    await _found(call)
     await call.service.in_thread(
         registry.opt_out, *_key(call), call.path["user_id"], author=call.caller.name
     )
@@ -149,7 +149,7 @@ async def opt_out(call: Call) -> schemas.OptedUser:
 async def opt_in(call: Call) -> schemas.OptedUser:
     """Learn weights for this user again, from what comes from now on."""
     registry = call.service.retrievers
-    _enabled(registry.get(*_key(call)))
+    await _found(call)
     await call.service.in_thread(
         registry.opt_in, *_key(call), call.path["user_id"], author=call.caller.name
     )
@@ -186,6 +186,15 @@ def _key(call: Call) -> tuple[str, str]:
     return call.caller.namespace, call.path["retriever_id"]
 
 
+async def _found(call: Call) -> LearningRetriever:
+    """Return what was enabled once, by whichever process."""
+    registry = call.service.retrievers
+    found = registry.get(*_key(call))
+    if found is None:
+        found = await call.service.in_thread(registry.find, *_key(call))
+    return _enabled(found)
+
+
 async def _known(call: Call) -> LearningRetriever | None:
     """Return what learns; None for a retriever whose interactions are logged and that never learnt.
 
@@ -196,6 +205,8 @@ async def _known(call: Call) -> LearningRetriever | None:
     """
     registry = call.service.retrievers
     found = registry.get(*_key(call))
+    if found is None:
+        found = await call.service.in_thread(registry.find, *_key(call))
     if found is None and not await call.service.in_thread(registry.is_known, *_key(call)):
         raise Refusal(404, "NotFound", "no retriever of this id: it was neither logged nor enabled")
     return found

@@ -518,7 +518,8 @@ class Retrievers:
                 logger.warning(
                     "old evidence of a retriever cannot be closed: %s", _message_of(error)
                 )
-        if self._retention is not None and _RETENTION in self._led:
+        is_mine = self._leases is None or _RETENTION in self._led
+        if self._retention is not None and is_mine:
             self._log.expire_everywhere(now - dt.timedelta(days=self._retention))
 
 
