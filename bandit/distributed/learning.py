@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ...datasets.distributed.cluster import check_shared, connected, run_tasks, worker_count
-from ...datasets.distributed.files import files_of, has_positions
+from ...datasets.distributed.files import files_of, has_positions, split
 from ...datasets.distributed.log_parts import IMPRESSION
 from ...datasets.loading.open_files import MAX_PARTITIONS, check_partitions
 from ...datasets.loading.scratch import scratch_folder
@@ -108,7 +108,8 @@ def learn(
     batch, now = bandit.learner.fresh(), moment_of(None)
     with connected(client) as cluster, scratch_folder(workdir) as folder:
         check_shared(cluster, folder)
-        usual = min(_PARTITIONS_PER_WORKER * worker_count(cluster), MAX_PARTITIONS)
+        workers = worker_count(cluster)
+        usual = min(_PARTITIONS_PER_WORKER * workers, MAX_PARTITIONS)
         count = usual if partitions is None else partitions
         extra = tuple(n for n in batch.identity.segment_by if n not in canonical_schema())
         plan = RoutePlan(
@@ -122,7 +123,8 @@ def learn(
             now=as_datetime(now),
             raises=on_error == "raise",
         )
-        routed = _routed(cluster, plan, kinds)
+        pieces = [(split(files, workers), types) for files, types in kinds]
+        routed = _routed(cluster, plan, pieces)
         folders = [each.folder for kind in routed for each in kind]
         calls = [(batch, folders, number, now, plan.raises) for number in range(count)]
         folded = list(run_tasks(cluster, "fold", _fold, calls))

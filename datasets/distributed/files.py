@@ -11,7 +11,9 @@ import numpy as np
 
 from ...errors import InvalidInputError
 from ..loading.progress import rows_in_all
+from ..reading.file_formats import PARQUET
 from ..reading.open_sources import OpenedSources
+from ..reading.parquet_rows import parquet_pieces
 from ..reading.paths import paths_of
 from ..reading.remote_files import is_url, remote_files
 from ..reading.scan import Scan
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _TASKS_PER_WORKER: Final = 8
 """Groups of files for each worker at most, so that the last ones to end differ little."""
+_ROWS_PER_PIECE: Final = 1_000_000
+"""Rows of a piece of a file at least: reading them takes about a second."""
 
 
 def files_of(source: Any, parameter: str) -> list[Any]:
@@ -56,6 +60,21 @@ def _files_behind(item: str | os.PathLike[str], parameter: str) -> list[Any]:
     found = remote_files(item, parameter)
     # The URL of one file may hold what its name does not show.
     return [item] if len(found) == 1 else [f if isinstance(f, Path) else str(f) for f in found]
+
+
+def split(files: Sequence[Any], workers: int) -> list[Any]:
+    """Return files in pieces where there are too few for all workers: local ones of Parquet."""
+    if len(files) >= workers:
+        return list(files)
+    pieces = workers * _TASKS_PER_WORKER // len(files)
+    found: list[Any] = []
+    for file in files:
+        path = file if is_url(file) else Path(file)
+        if isinstance(path, Path) and path.suffix.lower() in PARQUET:
+            found += parquet_pieces(path, pieces, _ROWS_PER_PIECE)
+        else:
+            found.append(file)
+    return found
 
 
 def grouped(files: Sequence[Any], workers: int) -> list[list[Any]]:

@@ -36,8 +36,9 @@ def load_pairs(
     Parameters
     ----------
     source : path, URL, glob or folder, or a list of these
-        Interactions in files that the client and every worker reach under the same name; each is
-        read by one task.
+        Interactions in files that the client and every worker reach under the same name. Each is
+        read by one task; where there are fewer than workers, local Parquet by several, of a million
+        rows or more each.
     client : distributed.Client or str
         A client of a Dask cluster, or the address of its scheduler.
     workdir : path, optional

@@ -25,7 +25,7 @@ from ..reading.scan import check_mapped
 from ..reading.scan_counts import ScanCounts
 from .attribute_task import attribute
 from .cluster import check_shared, connected, run_tasks, share, worker_count, worker_memory
-from .files import files_of, grouped, inspect_files
+from .files import files_of, grouped, inspect_files, split
 from .fold_task import FoldPlan, fold_partition, received
 from .read_task import ReadPlan, TaskReading, read_files
 from .shared_files import store_codes, store_texts, stored_texts
@@ -165,7 +165,11 @@ def _read(
 ) -> list[list[TaskReading]]:
     """Read all files, of interactions and of impressions; each kind in the order of its files."""
     workers = worker_count(client)
-    groups = [(group, types) for files, types in kinds for group in grouped(files, workers)]
+    groups = [
+        (group, types)
+        for files, types in kinds
+        for group in grouped(split(files, workers), workers)
+    ]
     calls = [(group, settings, types) for group, types in groups]
     facts = list(run_tasks(client, "inspect", inspect_files, calls))
     logged = [fact for fact, (_, types) in zip(facts, groups, strict=True) if types is None]

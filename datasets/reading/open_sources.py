@@ -14,8 +14,8 @@ import polars as pl
 from ...errors import InvalidInputError
 from .arrow_objects import arrow_input
 from .file_formats import open_file
-from .partitioned import PartitionedSource
-from .paths import check_file, partitions, paths_of
+from .partitioned import in_folders
+from .paths import check_file, paths_of
 from .records import RecordsSource
 from .remote_files import is_url, remote_files
 from .started_input import READ_AGAIN
@@ -127,8 +127,7 @@ class OpenedSources:
 def _open_path(path: Path | RemoteFile, parameter: str) -> Source:
     if isinstance(path, Path):
         check_file(path)
-    source, shared = open_file(path, parameter), partitions(path)
-    return PartitionedSource(source, shared) if shared else source
+    return in_folders(open_file(path, parameter), path)
 
 
 def _open_each(items: Iterable[Any], parameter: str) -> list[Source]:
@@ -140,7 +139,11 @@ def _open_many(items: list[Any], parameter: str) -> list[Source]:
     if not items or any(isinstance(item, record) for item in items):
         return [RecordsSource(items)]
     if any(isinstance(item, Iterable) and not hasattr(item, "columns") for item in items):
-        strange = [i for i in items if not isinstance(i, str | os.PathLike)]
+        strange = [
+            item
+            for item in items
+            if not isinstance(item, str | os.PathLike) and not hasattr(item, "as_source")
+        ]
         if strange:
             kind = type(strange[0]).__name__
             msg = f"{parameter}: expected paths, tables or dicts in the list, got {kind}"

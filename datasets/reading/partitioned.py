@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from .paths import partitions
 from .source import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
+    from .remote_files import RemoteFile
     from .source import Source
+
+
+def in_folders(source: Source, path: Path | RemoteFile) -> Source:
+    """Return the source of a file with what the names of its folders say."""
+    shared = partitions(path)
+    return PartitionedSource(source, shared) if shared else source
 
 
 class PartitionedSource:

@@ -77,9 +77,8 @@ def any_value(frame: pl.LazyFrame) -> bool:
     return bool(found.select(pl.any_horizontal(pl.all()).any()).collect().item())
 
 
-def blocks_of(frames: Iterable[pl.DataFrame]) -> Iterator[Block]:
-    """Yield frames as blocks in plain types, their rows numbered from 0."""
-    start = 0
+def blocks_of(frames: Iterable[pl.DataFrame], start: int = 0) -> Iterator[Block]:
+    """Yield frames as blocks in plain types, their rows numbered from `start`."""
     for frame in frames:
         plain, faults = plain_frame(frame)
         rows: NDArray[np.int64] | int = start

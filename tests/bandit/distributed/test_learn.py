@@ -74,12 +74,16 @@ def test_sums_and_report_are_those_of_one_process(client, files, tmp_path):
     assert_same(there.evidence, here.evidence)
 
 
-def test_a_store_gets_what_workers_folded(client, files, tmp_path):
+def test_a_store_gets_what_workers_folded(client, files, tmp_path, monkeypatch):
+    """From one file, of which each reads a part."""
+    monkeypatch.setattr("rankloom.datasets.distributed.files._ROWS_PER_PIECE", 300)
+    file = tmp_path / "log.parquet"
+    pl.read_parquet(files[0]).write_parquet(file, row_group_size=200)
     here = bandit_of()
-    here.update(files)
+    here.update(file)
     options = {"retriever_id": "search", "segment_by": ["device"], "max_queries": 20}
     url = f"sqlite:///{tmp_path / 'fusion.db'}"
-    learn(FusionBandit.open(url, CHANNELS, **options), files, client=client)
+    learn(FusionBandit.open(url, CHANNELS, **options), file, client=client)
     assert_same(FusionBandit.open(url, CHANNELS, **options).evidence, here.evidence)
 
 

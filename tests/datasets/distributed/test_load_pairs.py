@@ -9,6 +9,7 @@ import pytest
 from distributed import Client
 
 from rankloom.datasets import distributed, load_pairs
+from rankloom.datasets.distributed import log_parts
 from rankloom.errors import ClusterError, InvalidInputError, UnreadableSourceError
 
 
@@ -59,6 +60,35 @@ def test_quarantined_rows_are_written_as_by_one_process(client, files, tmp_path)
     paths = [tmp_path / f"{name}.csv" for name in ("expected", "found")]
     load_pairs(files, quarantine=paths[0])
     distributed.load_pairs(files, client=client, quarantine=paths[1], partitions=2)
+    assert paths[1].read_text() == paths[0].read_text()
+
+
+def test_one_file_of_parquet_is_read_by_several_tasks(
+    client, log, tmp_path, monkeypatch, assert_same
+):
+    """With the rows' numbers in the file, and rules that concern all of its rows."""
+    monkeypatch.setattr("rankloom.datasets.distributed.files._ROWS_PER_PIECE", 2_000)
+    late = pl.int_range(pl.len()) > 0.8 * pl.len()
+    times = [pl.when(late).then(name).alias(name) for name in ("occurred_at", "timestamp")]
+    folder = tmp_path / "region=north"
+    folder.mkdir()
+    log.with_columns(times).write_parquet(folder / "log.parquet", row_group_size=700)
+    paths = [tmp_path / f"{name}.csv" for name in ("expected", "found")]
+    tasks, run = [], log_parts.run_tasks
+
+    def counted(client, what, function, calls):
+        tasks.extend((what, call) for call in calls)
+        return run(client, what, function, calls)
+
+    monkeypatch.setattr(log_parts, "run_tasks", counted)
+    options = {"context": ["region"], "attribution": "7d"}
+    expected = load_pairs(folder / "log.parquet", quarantine=paths[0], **options)
+    found = distributed.load_pairs(
+        folder / "log.parquet", client=client, quarantine=paths[1], partitions=2, **options
+    )
+    assert len([call for what, call in tasks if what == "read"]) > 5
+    assert_same(found, expected)
+    assert expected.report.quarantined > 0.5 * len(log)
     assert paths[1].read_text() == paths[0].read_text()
 
 
