@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rankloom")
 
-LARGEST_IN_MEMORY: Final = 4 * 2**20
-"""Bytes from which on an array lies on disk: records of 47,000 units, an index of 260,000."""
+LARGEST_IN_MEMORY: Final = 2**20
+"""Bytes from which on an array lies on disk: records of 11,900 units, an index of 65,000."""
 
 TOUCHED_AT_MOST: Final = 4_096
 """Rows that are folded before pages are given back: each may have read three of 4 kB."""
