@@ -134,6 +134,23 @@ def ask(connect, method, path, token, body=b"", *, lines=""):
     return int(head.split()[1]), answer
 
 
+def login(connect, token):
+    """Return the head of the answer to a login by the form."""
+    body = f"token={token}"
+    head = (
+        "POST /rank/ui/login HTTP/1.1\r\nhost: search.example.com\r\nconnection: close\r\n"
+        "origin: https://search.example.com\r\n"
+        "content-type: application/x-www-form-urlencoded\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    )
+    with connect() as wire:
+        wire.sendall((head + body).encode())
+        text = b""
+        while part := wire.recv(65_536):
+            text += part
+    return text.partition(b"\r\n\r\n")[0].decode()
+
+
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
 def test_an_example_configuration_serves_and_keeps_slow_senders_away(name, serve_with, tmp_path):
     client = serve_with(root_path="/rank")
@@ -145,6 +162,9 @@ def test_an_example_configuration_serves_and_keeps_slow_senders_away(name, serve
         for path in (f"{INTERACTIONS}/a%2Fb%20c", f"{INTERACTIONS}?interaction_id=a%2Fb%20c"):
             status, answer = ask(connect, "GET", path, token)
             assert (status, json.loads(answer)["interaction_id"]) == (200, "a/b c")
+        answer = login(connect, token)
+        assert " 303 " in answer.splitlines()[0]
+        assert "Path=/rank/ui; Max-Age=43200; HttpOnly; SameSite=Strict; Secure" in answer
         document = json.loads(ask(connect, "GET", "/rank/openapi.json", token)[1])
         assert document["servers"] == [{"url": "/rank"}]
         long = json.dumps({"interactions": [CLICK] * 1_000}).encode().ljust(7_900_000)
@@ -180,6 +200,10 @@ def test_a_service_answers_on_a_socket_of_the_machine(started, tokens_for, tmp_p
                     timeout=PATIENCE,
                 )
                 assert stored.status_code == 200
+                token = {"token": tokens.of["read"]}
+                assert http.post("/ui/login", data=token, timeout=PATIENCE).status_code == 303
+                assert http.get("/ui", timeout=PATIENCE).status_code == 200
+                assert http.get("/docs", timeout=PATIENCE).status_code == 200
         finally:
             process.terminate()
             process.wait(PATIENCE)

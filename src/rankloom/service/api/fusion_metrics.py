@@ -14,6 +14,7 @@ from ...errors import RankloomError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ...bandit.store.snapshot_history import SnapshotRecord
     from ..learning.retriever import LearningRetriever
 
 MOST_RETRIEVERS: Final = 50
@@ -86,24 +87,15 @@ def _labels(label: str | None) -> list[str]:
 
 def _series(retriever: LearningRetriever, until: float) -> Iterable[tuple[Any, ...]]:
     """Yield name, value and, where there is one, the label of everything of a retriever."""
-    record, settings = retriever.published, retriever.settings
-    if record is not None:
-        by_weight = sorted(record.weights.items(), key=lambda pair: (-pair[1].mean, pair[0]))
-        for channel, weight in by_weight[:MOST_CHANNELS]:
-            yield "weight", weight.mean, channel
-            yield "weight_low", weight.low, channel
-            yield "weight_high", weight.high, channel
-        if record.time is not None:
-            age = dt.datetime.now(dt.UTC) - record.time
-            yield "snapshot_age_seconds", age.total_seconds()
     yield "rolled_back", float(retriever.is_rolled_back)
-    yield "rollout_percent", settings.rollout_pct
+    yield "rollout_percent", retriever.settings.rollout_pct
     yield "learner", float(retriever.is_learner)
     yield "publish_failures", retriever.publish_failures
     for reason, count in sorted(retriever.fallbacks.items()):
         yield "fallbacks", count, reason
     try:
         yield "lag_rows", retriever.lag
+        yield from _of_weights(retriever.published())
         for each in retriever.rewards.read() if monotonic() < until else ():
             yield "policy_lists", each.lists, each.policy
             yield "policy_reward", each.reward, each.policy
@@ -111,4 +103,15 @@ def _series(retriever: LearningRetriever, until: float) -> Iterable[tuple[Any, .
                 yield "policy_reward_low", each.low, each.policy
                 yield "policy_reward_high", each.high, each.policy
     except RankloomError:
-        return  # the log is in trouble, which /readyz says; what else is known is shown
+        return  # the log or the state is in trouble: what is in memory is shown nevertheless
+
+
+def _of_weights(record: SnapshotRecord | None) -> Iterable[tuple[Any, ...]]:
+    if record is None or record.time is None:
+        return
+    by_weight = sorted(record.weights.items(), key=lambda pair: (-pair[1].mean, pair[0]))
+    for channel, weight in by_weight[:MOST_CHANNELS]:
+        yield "weight", weight.mean, channel
+        yield "weight_low", weight.low, channel
+        yield "weight_high", weight.high, channel
+    yield "snapshot_age_seconds", (dt.datetime.now(dt.UTC) - record.time).total_seconds()

@@ -184,10 +184,16 @@ class LearningRetriever:
             self.held_over == self._settings.rolled_back_to
         )
 
-    @property
     def published(self) -> SnapshotRecord | None:
-        """What is noted of the snapshot that this process put last; None before there is one."""
-        return self._publisher.record
+        """Return what is noted of the snapshot that was put last; raises as `publish`.
+
+        None before there is one, or where this process has not opened the store yet.
+        """
+        record, store = self._publisher.record, self._store
+        if record is not None or store is None:
+            return record
+        records = store.history().records
+        return records[0] if records else None
 
     def history(self) -> SnapshotHistory:
         """Return what is noted of the snapshots that the store keeps; raises as `publish`."""
