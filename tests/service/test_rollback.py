@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import subprocess
 import sys
 
@@ -247,6 +248,39 @@ def test_another_process_serves_what_was_rolled_back_to(retriever, wait_until):
             wait_until(lambda: other.get("shop", "r").held_over is None)
         finally:
             other.stop()
+
+
+def test_two_services_over_one_postgres_roll_back_and_resume_as_one(
+    serve_with, wait_until, postgres_url
+):
+    """Whichever is asked; one of them learns, and both say the same to Prometheus."""
+    urls = {"log": postgres_url, "state": postgres_url, "publish_every": 0.01}
+    one, other = (Retriever(serve_with(**urls), wait_until) for _ in range(2))
+    assert other.post("enable", {"feature_uris": ARMS}).status_code == 200
+    wait_until(lambda: one.client.get(f"{BASE}/stats").status_code == 200)
+    good = one.learn(rows(0, 40, "text"))
+    other.learn(rows(40, 400, "image"))
+    means = {uri: weight["mean"] for uri, weight in good["weights"].items()}
+    for asked, told in ((one, other), (other, one)):
+        assert asked.post(f"rollback/{good['snapshot_id']}").status_code == 200
+        for each in (asked, told):
+            wait_until(lambda each=each: each.get("weights")["weights"] == means)
+            assert each.get("weights")["fallback"].startswith("rolled back")
+        assert asked.newest().snapshot_id == good["snapshot_id"]
+        assert told.post("resume").status_code == 200
+        learnt = one.bandit().mean()
+        for each in (asked, told):
+            wait_until(lambda each=each: each.get("weights")["weights"] == pytest.approx(learnt))
+    actions = [each["action"] for each in one.changes()]
+    assert actions == ["resume", "rollback", "resume", "rollback", "enable"]
+    assert one.get("changes") == other.get("changes")
+    found = [each.client.get("/metrics", role="metrics").text for each in (one, other)]
+    learners = [
+        re.findall(r"^rankloom_fusion_learner\{.*\} (\S+)$", t, re.MULTILINE) for t in found
+    ]
+    assert sorted(learners) == [["0.0"], ["1.0"]]
+    weights = [re.findall(r"^rankloom_fusion_weight\{.*$", text, re.MULTILINE) for text in found]
+    assert len(weights[0]) == len(weights[1]) == len(ARMS)
 
 
 def test_a_snapshot_that_the_store_loses_is_served_on_and_put_again(retriever, wait_until):

@@ -42,11 +42,13 @@ def put_all(times):
     return SnapshotHistory.of(notes)
 
 
-def test_a_snapshot_a_minute_for_two_months_leaves_newest_hourly_and_daily_ones():
-    kept = put_all(NOON + dt.timedelta(minutes=10 * n) for n in range(6 * 24 * 61))
+def test_of_two_months_the_newest_the_hourly_and_the_daily_snapshots_stay():
+    early = [NOON + dt.timedelta(hours=6 * n) for n in range(4 * 60)]
+    late = [early[-1] + dt.timedelta(minutes=10 * n) for n in range(1, 6 * 25)]
+    kept = put_all([*early, *late])
     times = [each.time for each in kept.records]
     assert times == sorted(times, reverse=True)
-    assert len(kept.records) + kept.dropped == 6 * 24 * 61
+    assert len(kept.records) + kept.dropped == len(early) + len(late)
     assert len(kept.records) <= history.NEWEST + history.HOURS + history.DAYS
     newest = times[0]
     assert times[:20] == [newest - dt.timedelta(minutes=10 * n) for n in range(20)]

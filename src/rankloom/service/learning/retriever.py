@@ -175,7 +175,7 @@ class LearningRetriever:
     @property
     def is_learner(self) -> bool:
         """Whether this process follows the log into the store, and publishes."""
-        return self._follower is not None and self._settings.enabled
+        return self.leads and self._follower is not None and self._settings.enabled
 
     @property
     def is_rolled_back(self) -> bool:
@@ -190,7 +190,7 @@ class LearningRetriever:
         None before there is one, or where this process has not opened the store yet.
         """
         record, store = self._publisher.record, self._store
-        if record is not None or store is None:
+        if store is None or (self.leads and record is not None):
             return record
         records = store.history().records
         return records[0] if records else None
