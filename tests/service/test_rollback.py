@@ -251,7 +251,7 @@ def test_another_process_serves_what_was_rolled_back_to(retriever, wait_until):
 
 
 def test_two_services_over_one_postgres_roll_back_and_resume_as_one(
-    serve_with, wait_until, postgres_url
+    postgres_url, serve_with, wait_until
 ):
     """Whichever is asked; one of them learns, and both say the same to Prometheus."""
     urls = {"log": postgres_url, "state": postgres_url, "publish_every": 0.01}
@@ -268,19 +268,18 @@ def test_two_services_over_one_postgres_roll_back_and_resume_as_one(
             assert each.get("weights")["fallback"].startswith("rolled back")
         assert asked.newest().snapshot_id == good["snapshot_id"]
         assert told.post("resume").status_code == 200
-        learnt = one.bandit().mean()
+        learnt = pytest.approx(one.bandit().mean())
         for each in (asked, told):
-            wait_until(lambda each=each: each.get("weights")["weights"] == pytest.approx(learnt))
+            wait_until(lambda each=each, learnt=learnt: each.get("weights")["weights"] == learnt)
     actions = [each["action"] for each in one.changes()]
     assert actions == ["resume", "rollback", "resume", "rollback", "enable"]
     assert one.get("changes") == other.get("changes")
     found = [each.client.get("/metrics", role="metrics").text for each in (one, other)]
-    learners = [
-        re.findall(r"^rankloom_fusion_learner\{.*\} (\S+)$", t, re.MULTILINE) for t in found
-    ]
+    pattern = r"(?m)^rankloom_fusion_{}\{{.*\}} (\S+)$"
+    learner, weight = pattern.format("learner"), pattern.format("weight")
+    learners = [re.findall(learner, text) for text in found]
     assert sorted(learners) == [["0.0"], ["1.0"]]
-    weights = [re.findall(r"^rankloom_fusion_weight\{.*$", text, re.MULTILINE) for text in found]
-    assert len(weights[0]) == len(weights[1]) == len(ARMS)
+    assert [len(re.findall(weight, text)) for text in found] == [len(ARMS)] * 2
 
 
 def test_a_snapshot_that_the_store_loses_is_served_on_and_put_again(retriever, wait_until):
