@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.structs import replace
 
 from rankloom import FusionWeights
 from rankloom.bandit import FusionBandit, open_store
@@ -16,6 +17,7 @@ from rankloom.service.http.tokens import add_token
 from rankloom.service.learning import changes
 from rankloom.service.learning.changes import hashed
 from rankloom.service.learning.retrievers import Retrievers
+from rankloom.service.learning.settings_table import Key, SettingsTable
 
 BASE = "/v1/retrievers/r/learned-fusion"
 BATCH = "/v1/retrievers/interactions/batch"
@@ -136,6 +138,28 @@ def test_a_rollback_serves_a_snapshot_until_resume_whatever_is_learnt(
     assert again.get("weights")["fallback"] is None
     assert again.post("resume").status_code == 200
     assert [each["action"] for each in again.changes()] == ["resume", "rollback", "enable"]
+
+
+def test_what_was_rolled_back_to_before_a_kill_is_served_from_the_start(
+    retriever, serve_with, wait_until
+):
+    """Although the store's newest snapshot is another one yet, and the log is still to be read."""
+    good = retriever.learn(rows(0, 40, "text"))
+    bad = retriever.learn(rows(40, 200, "image"))
+    retriever.client.stop()
+    settings = retriever.client.service.settings
+    with InteractionLog(settings.log) as log:
+        SettingsTable(log).change(
+            Key("shop", "r"),
+            lambda before: replace(before, rolled_back_to=good["snapshot_id"]),
+            "ann",
+            "rollback",
+        )
+    assert retriever.newest().snapshot_id == bad["snapshot_id"]
+    again = Retriever(serve_with(publish_every=0.01), wait_until)
+    for _ in range(20):
+        assert again.get("weights")["snapshot_id"] == good["snapshot_id"]
+    wait_until(lambda: again.newest().snapshot_id == good["snapshot_id"])
 
 
 def test_shares_change_during_a_rollback_and_the_weights_do_not(retriever):

@@ -120,16 +120,12 @@ class Application:
                 allow_methods=["POST"],
                 allow_headers=_CORS_HEADERS,
             )
-        self._router = Router(
-            _routes(service, endpoints),
-            redirect_slashes=False,
-            default=_not_found,
-            lifespan=self._lifespan,
-        )
+        self._routers = {n: _router(part) for n, part in _routes(service, endpoints).items()}
+        self._others = _router([], lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or go through the lifespan."""
-        app = self._http if scope["type"] == "http" else self._router
+        app = self._http if scope["type"] == "http" else self._others
         await app(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,7 +180,7 @@ class Application:
             path = routed_path(scope, settings.root_path)
             inner = {**scope, "path": path, "root_path": "", "path_params": {}, KEY: exchange}
             inner.pop("router", None)
-            await self._router(inner, receive, send)
+            await self._routers.get(path.count("/"), self._others)(inner, receive, send)
         except Disconnected:
             return None
         except Exception as error:  # noqa: BLE001 - the sender gets an answer in any case
@@ -333,8 +329,15 @@ class _Method:
         return caller if caller is not None and caller.role is Role.INGEST else None
 
 
-def _routes(service: ServiceContext, endpoints: Sequence[Endpoint]) -> list[Route]:
-    """Return a route for every path: fixed ones first, for a parameter would match them, too."""
+def _router(routes: Sequence[Route], **more: Any) -> Router:
+    return Router(routes, redirect_slashes=False, default=_not_found, **more)
+
+
+def _routes(service: ServiceContext, endpoints: Sequence[Endpoint]) -> dict[int, list[Route]]:
+    """Return a route for every path, by its slashes: a router tries one after the other.
+
+    Fixed ones come first, for a parameter would match them, too.
+    """
     apps: dict[str, PathApp] = {}
     for others in (False, True):  # a path that is declared goes before one that leaves ids out
         for endpoint in endpoints:
@@ -342,7 +345,10 @@ def _routes(service: ServiceContext, endpoints: Sequence[Endpoint]) -> list[Rout
                 if bool(in_query) is others:
                     app = apps.setdefault(path, PathApp(path, service))
                     app.add(endpoint, in_query)
-    return [Route(path, apps[path]) for path in sorted(apps, key=lambda path: path.count("{"))]
+    found: dict[int, list[Route]] = {}
+    for path in sorted(apps, key=lambda path: path.count("{")):
+        found.setdefault(path.count("/"), []).append(Route(path, apps[path]))
+    return found
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

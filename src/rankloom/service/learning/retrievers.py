@@ -394,7 +394,7 @@ class Retrievers:
                 if known.settings != settings:
                     known.adopt(settings, author)
             else:
-                last = self._published(key) if known is None else known.last_snapshot
+                last = known.last_snapshot if known is not None else self._published(key, settings)
                 if known is not None:
                     known.close()
                 known = self._retrievers[key] = LearningRetriever(
@@ -410,14 +410,19 @@ class Retrievers:
         self._wake.set()
         return known
 
-    def _published(self, key: Key) -> FusionWeights | None:
-        """Return the newest snapshot in the store, None where there is none to be had."""
+    def _published(self, key: Key, settings: RetrieverSettings) -> FusionWeights | None:
+        """Return the newest snapshot in the store, or the one that was rolled back to.
+
+        None where there is none to be had.
+        """
         from ...bandit.serving.fusion_weights import FusionWeights
         from ...bandit.store.opening import open_store
 
         try:
             with open_store(self._url, **key._asdict(), timeout=REACH_SECONDS) as store:
-                text = store.get_snapshot()
+                rolled_back_to = settings.rolled_back_to
+                text = rolled_back_to and store.get_snapshot(rolled_back_to)
+                text = text or store.get_snapshot()
             return None if text is None else FusionWeights.from_json(text)
         except RankloomError as error:
             logger.warning("the last weights of a retriever cannot be read: %s", _message_of(error))
