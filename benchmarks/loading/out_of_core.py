@@ -8,9 +8,12 @@ peak, which the system takes back where memory is short; their peaks need not co
     python benchmarks/loading/out_of_core.py --rows 10 50 --limit 2GB
     python benchmarks/loading/out_of_core.py --rows 100 --limit 2GB --only partitions
     python benchmarks/loading/out_of_core.py --rows 100 --limit 2GB --only partitions --train ips
+    python benchmarks/loading/out_of_core.py --rows 10 --limit 1GB --late 20000
 
 With ``--train`` the pairs have two features of documents, and a ranker is trained on them in the
-same process; ``fit`` is what that took, its hash that of the model.
+same process; ``fit`` is what that took, its hash that of the model. With ``--late``, so many clicks
+of each file come again as purchases three hours later that name neither execution nor position,
+and ``attribution="1d"`` finds their displays.
 
 exit code: 0 if the pairs and models are the same, the peak of loading is at most 1.25 times the
 limit from 50 M rows on and that of training at most twice the limit, and loading in partitions
@@ -93,6 +96,26 @@ def measured() -> Iterator[dict[str, float]]:
     found.update(watch.peaks)
 
 
+def late_purchases(files: list[str], each: int, folder: Path) -> str:
+    """Write purchases that are to be attributed to a file of their own, and return its path."""
+    nameless = ("execution_id", "session_id", "position")
+    parts = [
+        pl.scan_parquet(file)
+        .filter(pl.col("interaction_type").list.contains("click"))
+        .collect()
+        .sample(each, seed=1)
+        .with_columns(
+            pl.lit(["purchase"]).alias("interaction_type"),
+            pl.col("timestamp").dt.offset_by("3h"),
+            *(pl.when(pl.lit(value=False)).then(name).alias(name) for name in nameless),
+        )
+        for file in files
+    ]
+    path = folder / "late.parquet"
+    pl.concat(parts).write_parquet(path)
+    return str(path)
+
+
 def with_features() -> dict[str, Any]:
     """Return options that give the pairs the features of `make_files`' catalogue alone."""
     names = [f"f{i}" for i in range(2)]
@@ -115,6 +138,7 @@ def load_once(
     with measured() as load:
         pairs = load_pairs(files, half_life=30.0, **options)
     load |= {"peak_gb": memory("VmHWM"), "pairs": len(pairs)}
+    load["attributed"] = pairs.report.rows_attributed
     if train:
         load["fit"] = train_once(pairs, train)
     return load | {"hash": digest(pairs)}
@@ -154,6 +178,7 @@ def main() -> None:
     parser.add_argument("--folder", default=None, help="for files, some 150 bytes a row")
     parser.add_argument("--only", choices=["memory", "partitions"])
     parser.add_argument("--train", choices=["ips", "click_model", "auto"])
+    parser.add_argument("--late", type=int, default=0, help="rows of each file to attribute")
     parser.add_argument("--files", help="folder of Parquet files to load instead of made ones")
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -166,8 +191,10 @@ def main() -> None:
             files = sorted(map(str, Path(given.files).glob("*.parquet"))) if given.files else None
             files = files or make_files(Path(folder), millions, users=True)
             ways = {"memory": {}, "partitions": {"memory_limit": given.limit, "workdir": folder}}
+            more = {"attribution": "1d"} if given.late else {}
+            files += [late_purchases(files, given.late, Path(folder))] if given.late else []
             found = {
-                name: in_a_process(files, options, given.train)
+                name: in_a_process(files, options | more, given.train)
                 for name, options in ways.items()
                 if given.only in (None, name)
             }
