@@ -12,9 +12,12 @@ from rankloom.service.learning.policy_rewards import PolicyRewards
 GAIN = {"click": 1 / 3, "purchase": 1.0, "skip": -1 / 6, "impression": 0.0}
 
 
-@pytest.fixture
-def log(tmp_path):
-    with InteractionLog(f"sqlite:///{tmp_path}/log.db", retriever_id="r") as log:
+@pytest.fixture(params=["sqlite", "postgres"])
+def log(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/log.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+    with InteractionLog(url, retriever_id="r") as log:
         yield log
 
 
