@@ -175,7 +175,7 @@ class QueryMemory:
             Scores of the pairs by a prior of the same kind that did not learn from them, NaN where
             it did; `held_out_scores` makes them. The strength is then that which predicts clicks
             that the prior has not seen. A ranker that learnt from these pairs knows their clicks;
-            without this it gets some two to four times the strength that serves it best.
+            without this it gets some two to three times the strength.
 
         Raises
         ------
