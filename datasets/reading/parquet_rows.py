@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...errors import UnreadableSourceError
 from .parquet import ParquetSource, read_footer
 from .partitioned import in_folders
@@ -50,12 +48,12 @@ def parquet_pieces(path: Path, pieces: int, least: int) -> list[Path | ParquetRo
         metadata = pq.read_metadata(path)
     except (UnreadableSourceError, OSError, ValueError):
         return [path]
-    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-    ends = np.cumsum(sizes)
     rows = max(-(-metadata.num_rows // pieces), least)
-    wanted = np.arange(rows, metadata.num_rows, rows)
-    cuts = np.unique(ends[np.searchsorted(ends, wanted)]).tolist() if len(wanted) else []
-    bounds = sorted({0, *cuts, metadata.num_rows})
+    bounds, end = [0], 0
+    for number in range(metadata.num_row_groups):
+        end += metadata.row_group(number).num_rows
+        if end - bounds[-1] >= rows or end == metadata.num_rows > bounds[-1]:
+            bounds.append(end)
     if len(bounds) <= 2:
         return [path]
     return [ParquetRows(path, start, end) for start, end in pairwise(bounds)]
