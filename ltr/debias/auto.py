@@ -382,7 +382,8 @@ def _sampled(context: FitContext) -> tuple[TrainingPairs, FeatureVariants]:
         return pairs, context.variants
     generator = np.random.default_rng(context.options.seed)
     number = max(pairs.n_executions * MAX_PRIOR_ROWS // size, 1)
-    some = pairs.take(np.sort(generator.permutation(pairs.n_executions)[:number]))
+    chosen = np.sort(generator.permutation(pairs.n_executions)[:number])
+    some = pairs.take(chosen, gathered)
     return some, feature_variants(some)
 
 

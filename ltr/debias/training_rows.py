@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...datasets.pairs.array_storage import release
+from ...datasets.pairs.array_storage import gathered, release
 from ...datasets.pairs.row_blocks import row_blocks
 from ...errors import InvalidInputError, NoExposuresError
 from ..boosting.dataset import TrainingData, split_long_lists
@@ -129,7 +129,7 @@ def session_data(pairs: TrainingPairs, *, position: bool) -> TrainingData:
         msg = "pairs: no execution holds two documents of different grades, so there is no pair"
         raise InvalidInputError(msg)
     uses_all = not (alike.any() and pairs.has_positions)
-    used = pairs if uses_all else pairs.take(~alike)
+    used = pairs if uses_all else pairs.take(~alike, gathered)
     data = TrainingData(
         X=used.X,
         y=used.y,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from ...datasets.pairs.array_storage import give_back, unchanged_files
 from ...datasets.pairs.feature_columns import (
     TRUTHS,
     category_codes,
@@ -67,8 +68,10 @@ def is_pandas(data: Any) -> bool:
 
 def refuse_infinite(matrix: Matrix, names: Sequence[str]) -> None:
     """Raise if a value is infinite (or was too large for float32)."""
+    files = unchanged_files(matrix)
     for start in range(0, len(matrix), _BLOCK):
         bad = np.isinf(matrix[start : start + _BLOCK])
+        give_back(files)
         if bad.any():
             row, column = (int(i) for i in np.argwhere(bad)[0])
             msg = (
