@@ -17,6 +17,7 @@ from .evaluation.judged import (
 from .evaluation.judged import (
     evaluate as evaluate,
 )
+from .exports.export import Exported as Exported
 from .judgment_lists.judgment_list import (
     JudgmentList as JudgmentList,
 )

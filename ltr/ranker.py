@@ -15,6 +15,7 @@ from .boosting.progress import logger
 from .debias.training_rows import EXPECTED_SCORE
 from .distributed.trees import NODE_LIMIT, DaskTrees
 from .evaluation.judged import evaluate
+from .exports.export import export_ranker
 from .features.candidates import document_matrix, ids_of_table, rank_dicts, rank_table
 from .features.matrix import feature_matrix, is_table, refuse_infinite
 from .features.production_scores import production_scores, production_scores_of_dicts
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ..datasets.position_bias.estimator import PositionBias
     from .boosting.progress import Progress
     from .evaluation.judged import Report
+    from .exports.export import Exported, ExportFormat
     from .model.fitted import Fitted
 
     Scores = NDArray[np.float32]
@@ -389,6 +391,39 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             raise IntegrityError(msg) from error
         ranker._with_state(fitted)
         return ranker if memory is None else ranker.attach_memory(QueryMemory.load_bytes(memory))
+
+    def export(self, format: ExportFormat, path: str | Path, *, name: str = "rankloom") -> Exported:  # noqa: A002
+        """Write the model for another runtime; its scores there are those of `predict`.
+
+        Features keep their order. Only values between -1e-35 and 1e-35 may be scored otherwise:
+        LightGBM takes them for 0.
+
+        Parameters
+        ----------
+        format : {"onnx", "treelite", "vespa", "elasticsearch-ltr", "opensearch-ltr", "lightgbm"}
+            "onnx": float32 features of shape (n, features) in, scores of shape (n,) out, for
+            onnxruntime 1.20 or later. "treelite": a checkpoint of treelite. "vespa": JSON for
+            ``lightgbm("...")`` in a rank profile. "elasticsearch-ltr" and "opensearch-ltr": the
+            body that creates a model of type ``model/xgboost+json`` in the learning-to-rank
+            plugin, without categorical features. "lightgbm": LightGBM's own text.
+        path : str or Path
+            The file; what is there is replaced, by the whole file or not at all.
+        name : str
+            Of the model in the plugin of a search engine.
+
+        Returns
+        -------
+        Exported
+            With the names of features in the exported model, and where it differs from this one.
+
+        Raises
+        ------
+        InvalidInputError
+            If the format is none of these, has no place for what the model does, or needs a
+            package that is not installed (extra ``export``).
+        """
+        self._check_fitted()
+        return export_ranker(self, format, path, name=name)
 
     def attach_memory(self, memory: QueryMemory | None) -> Self:
         """Let `rank` serve a memory of queries, or none; `save` writes it with the model.

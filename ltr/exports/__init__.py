@@ -1,0 +1,1 @@
+"""Rankers in the formats of other runtimes and search engines."""
