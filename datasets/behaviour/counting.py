@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..counts.cells import index_cells
 from .by_key import by_key
 from .fold_displays import NEVER
 from .names import LEVELS
+from .pair_codes import pair_codes
 from .prior_sums import UNBOUNDED, UNIT, Events, Moments, sum_before
 
 if TYPE_CHECKING:
@@ -92,17 +92,9 @@ class Counting:
     def _keys(self, level: str) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
         """Return the key of every display at a level, -1 where unknown, and when it was known."""
         parts = [self.displays.keys[name] for name in LEVELS[level].keys]
-        missing = reduce(np.logical_or, (part.codes < 0 for part in parts))
         key = parts[0].codes.astype(np.int64)
         for part in parts[1:]:
-            key *= max(len(part.texts), 1)
-            key += part.codes
-        if missing.any():
-            key[missing] = 0
-        if len(parts) > 1:
-            key, _ = index_cells(key.view(np.uint64))
-        if missing.any():
-            key[missing] = -1
+            key = pair_codes(key, part.codes, max(len(part.texts), 1))
         times = [part.known_at for part in parts if part.known_at is not None]
         return key, reduce(np.maximum, times) if times else None
 
