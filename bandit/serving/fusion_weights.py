@@ -195,6 +195,10 @@ class FusionWeights:
 
         Without a segment, a user and a session 90 % of the sampled weights lie within it: the
         quantiles 0.05 and 0.95 of 100 draws, always the same ones.
+
+        Returns
+        -------
+        dict of str to WeightInterval
         """
         noise = (self.server.noise(f"interval:{number}") for number in range(_DRAWS))
         drawn = np.array([self.posterior.draw(each) for each in noise])
@@ -207,6 +211,12 @@ class FusionWeights:
 
     def publish(self, store: Store, *, author: str = LEARNER) -> SnapshotRecord:
         """Put it and the sums of its queries into a store, and return what is noted of it.
+
+        Parameters
+        ----------
+        store : Store
+        author : str
+            Who made it, for `Store.history`.
 
         Raises
         ------

@@ -285,15 +285,15 @@ def test_two_services_over_one_postgres_roll_back_and_resume_as_one(
     good = one.learn(rows(0, 40, "text"))
     other.learn(rows(40, 400, "image"))
     means = {uri: weight["mean"] for uri, weight in good["weights"].items()}
-    for asked, told in ((one, other), (other, one)):
+    for asked, unasked in ((one, other), (other, one)):
         assert asked.post(f"rollback/{good['snapshot_id']}").status_code == 200
-        for each in (asked, told):
+        for each in (asked, unasked):
             wait_until(lambda each=each: each.get("weights")["weights"] == means)
             assert each.get("weights")["fallback"].startswith("rolled back")
         assert asked.newest().snapshot_id == good["snapshot_id"]
-        assert told.post("resume").status_code == 200
+        assert unasked.post("resume").status_code == 200
         learnt = pytest.approx(one.bandit().mean())
-        for each in (asked, told):
+        for each in (asked, unasked):
             wait_until(lambda each=each, learnt=learnt: each.get("weights")["weights"] == learnt)
     actions = [each["action"] for each in one.changes()]
     assert actions == ["resume", "rollback", "resume", "rollback", "enable"]
