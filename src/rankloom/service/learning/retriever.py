@@ -212,6 +212,8 @@ class LearningRetriever:
     def adopt(self, settings: RetrieverSettings, author: str) -> None:
         """Serve by settings that learn the same as before."""
         split = settings.split(self.key)
+        if settings.rolled_back_to != self._settings.rolled_back_to:
+            self._publisher.forget()  # another process may have put what is newest in the store
         self._settings, self._publisher.author = settings, author
         for each in {self._bandit, self._answering}:
             if each is not None:
