@@ -35,7 +35,7 @@ def paths_of(source: str | os.PathLike[str], parameter: str = "source") -> list[
     """
     text = os.fspath(source)
     if isinstance(text, str) and _URL.match(text):
-        call = "InteractionLog" if text.startswith("sqlite:") else "pl.scan_parquet"
+        call = "InteractionLog" if text.startswith(("sqlite:", "postgres")) else "pl.scan_parquet"
         msg = (
             f"{parameter}: {text[:200]!r} is a URL, not a path. Give a local path, or what reads "
             f"the URL: {call}({text[:200]!r})"

@@ -317,7 +317,8 @@ class PostgresServer:
 
     def _options(self) -> dict[str, Any]:
         seconds = max(round(min(self._timeout, 10.0)), 2)
-        return {"autocommit": True, "connect_timeout": seconds, "application_name": "rankloom"}
+        name = f"rankloom-{os.getpid()}"  # whose connections they are, and who holds which locks
+        return {"autocommit": True, "connect_timeout": seconds, "application_name": name}
 
     def _configure(self, connection: Connection[Any]) -> None:
         milliseconds = str(max(round(1_000 * self._timeout), 1))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..errors import InvalidInputError
 from .options import option
+from .sources import is_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def dask_client(address: str | None, files: list[str], workdir: Path | None) -> 
             raise InvalidInputError(msg)
         yield None
         return
-    logs = [file for file in files if file.startswith("sqlite:")]
+    logs = [file for file in files if is_log(file)]
     if logs:
         msg = f"FILE: with --dask expected files that workers can read, got the log {logs[0]}"
         raise InvalidInputError(msg)

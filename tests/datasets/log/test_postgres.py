@@ -1,6 +1,7 @@
 """What only a server can do wrong: late commits, tenants beside each other, versions, months."""
 
 import datetime as dt
+import os
 import signal
 import subprocess
 import sys
@@ -203,7 +204,8 @@ def test_retention_drops_months_and_what_is_older_than_any(log, raw):
 def test_a_connection_that_the_server_ends_is_told_and_replaced(log, raw):
     log.record(row("a"))
     raw.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rankloom'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+        (f"rankloom-{os.getpid()}",),
     )
     with pytest.raises(StoreError, match="send it again"):
         log.record(row("b"))

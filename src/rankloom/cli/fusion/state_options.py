@@ -21,8 +21,8 @@ State = Annotated[
     option(
         "--state",
         "URL",
-        "Where evidence is stored: sqlite:///file.db, sqlite:////absolute/path.db or "
-        "redis://host:port/db.",
+        "Where evidence is stored: sqlite:///file.db, sqlite:////absolute/path.db, "
+        "postgresql://user@host/database or redis://host:port/db.",
     ),
 ]
 Retriever = Annotated[

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Log = Annotated[
     str | None,
-    option("--log", "URL", "Log to record into: sqlite:///log.db."),
+    option(
+        "--log", "URL", "Log to record into: sqlite:///log.db or postgresql://user@host/database."
+    ),
 ]
 Out = Annotated[
     Path | None,
