@@ -43,6 +43,13 @@ CROSS JOIN LATERAL (
 """
 
 
+_HELD: Final = """
+SELECT w.execution_id FROM unnest(%s::text[]) AS w (execution_id)
+WHERE EXISTS (SELECT 1 FROM interactions AS i WHERE i.namespace = %s
+    AND i.execution_id = w.execution_id COLLATE "C" AND i.event_time BETWEEN %s AND %s)
+"""
+
+
 def make_room(cursor: PostgresCursor) -> None:
     """Make the table that a connection copies into."""
     cursor.execute(_TABLE)
@@ -174,12 +181,27 @@ def _stored_times(
         if row.signature is not None
     ]
     stored: StoredTimes = {}
+    wanted = _of_stored_executions(cursor, wanted, namespace)
     if wanted:
         keys = [list(column) for column in zip(*wanted, strict=True)]
         bound = (*keys, namespace, DUPLICATE_WINDOW, DUPLICATE_WINDOW)
         for signature, event, own in cursor.execute(_STORED, bound):
             stored.setdefault(signature, []).append((event, own))
     return {signature: list(dict.fromkeys(found)) for signature, found in stored.items()}
+
+
+def _of_stored_executions(
+    cursor: PostgresCursor, wanted: list[tuple[Any, ...]], namespace: int
+) -> list[tuple[Any, ...]]:
+    """Return the wanted rows of executions that the log holds, if there are fewer of these."""
+    executions = list({row[0]: None for row in wanted})
+    if not wanted or 2 * len(executions) > len(wanted):
+        return wanted
+    times = [row[2] for row in wanted]
+    first, last = min(times) - DUPLICATE_WINDOW, max(times) + DUPLICATE_WINDOW
+    rows = cursor.cursor.execute(_HELD.encode(), (executions, namespace, first, last)).fetchall()
+    held = {execution for (execution,) in rows}  # escaped, as the wanted ones are
+    return [row for row in wanted if row[0] in held] if held else []
 
 
 def _copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
@@ -196,7 +218,7 @@ def _copy_column(values: tuple[Any, ...]) -> list[str]:
     if any(value.__class__ is str for value in values):
         # Few columns hold any of these characters: looked for in all values at once.
         whole = "".join([value for value in values if value is not None])
-        if not _PLAIN.isdisjoint(whole):
+        if any(character in whole for character in _SPECIAL):
             return [
                 r"\N" if value is None else escaped(value).translate(_ESCAPES) for value in values
             ]
@@ -204,4 +226,4 @@ def _copy_column(values: tuple[Any, ...]) -> list[str]:
 
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-_PLAIN: Final = frozenset("\\\t\n\r\0\1")
+_SPECIAL: Final = "\\\t\n\r\0\1"
