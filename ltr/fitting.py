@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._shared.plain import plain
+from .._shared.threads import lightgbm_library
 from ..datasets.pairs.array_storage import gathered
 from ..datasets.pairs.positions import position_counts
 from ..datasets.pairs.row_blocks import row_blocks
@@ -131,7 +132,8 @@ def _target(settings: FitSettings, pairs: TrainingPairs) -> TrainingTarget:
         return TrainingTarget(session_data(pairs, position=False), choice=judged_choice())
     if mode not in _BY_DOCUMENT:
         return TrainingTarget(session_data(pairs, position=mode != "none"))
-    trainer = Trainer(settings.lightgbm_params(), pairs.feature_names, list(pairs.categories))
+    params = settings.lightgbm_params(pairs.X.size)
+    trainer = Trainer(params, pairs.feature_names, list(pairs.categories))
     with warnings_logged():
         return _BY_DOCUMENT[mode](pairs, trainer, settings.debias_options)
 
@@ -143,7 +145,7 @@ def _final_params(
     notes: list[str],
 ) -> dict[str, Any]:
     """Return the parameters of the final model: what the data require comes first."""
-    params = settings.lightgbm_params()
+    params = settings.lightgbm_params(target.data.X.size)
     metric = settings.user_params.get("metric")
     long = validation is not None and validation.group.max(initial=0) > MAX_LIST
     if validation is not None and (metric is None or long):
@@ -242,7 +244,7 @@ def _train(
     notes: list[str],
 ) -> tuple[lightgbm.Booster, pl.DataFrame | None]:
     """Train the final model; return the ratios of the pairwise objective with it."""
-    import lightgbm
+    lightgbm = lightgbm_library()
 
     data, pair_bias = target.data, target.pair_bias
     if dask is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
 
+from .._shared.threads import lightgbm_library
 from ..errors import IntegrityError, InvalidInputError
 from . import fitting
 from .boosting.parameters import main_names, thread_count
@@ -90,7 +91,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     early_stopping_rounds : int or None
         Stop when the debiased criterion on `validation` has not improved for so many rounds.
     n_jobs : int or None
-        Threads for training and prediction; None or -1 for all that the process may use.
+        Threads for training and prediction; -1 for all that the process may use, None for as many
+        of them as the data keep busy.
     random_state : int, numpy Generator or None
     progress : bool or "auto"
         Whether to show a progress bar; "auto" shows it on a terminal only.
@@ -379,7 +381,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         IntegrityError
             If anything in it is damaged, of another format, or newer than this version reads.
         """
-        import lightgbm
+        lightgbm = lightgbm_library()
 
         text, manifest, memory = read_model(folder)
         try:

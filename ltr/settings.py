@@ -74,8 +74,11 @@ class FitSettings:
             add_trees="num_iterations" not in self.user_params,
         )
 
-    def lightgbm_params(self) -> dict[str, Any]:
-        """Return LightGBM's parameters: the ranker's, overridden by the user's."""
+    def lightgbm_params(self, cells: int) -> dict[str, Any]:
+        """Return LightGBM's parameters: the ranker's, overridden by the user's.
+
+        `cells`: rows times features of the data.
+        """
         defaults: dict[str, Any] = {
             "objective": "lambdarank",
             "num_iterations": self.n_estimators,
@@ -83,7 +86,7 @@ class FitSettings:
             "num_leaves": self.num_leaves,
             "min_data_in_leaf": self.min_data_in_leaf,
             "lambdarank_truncation_level": self.truncation_level,
-            "num_threads": thread_count(self.n_jobs),
+            "num_threads": thread_count(self.n_jobs, cells),
             "seed": self.seed,
             "deterministic": True,
             "force_row_wise": True,

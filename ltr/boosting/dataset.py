@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._shared.threads import lightgbm_library
 from ...datasets.pairs.lightgbm_rows import lightgbm_rows
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def lightgbm_dataset(
     `names`, `categorical`: real feature names, and which of them are categorical. `params`:
     LightGBM's, under their main names: they decide on the bins.
     """
-    import lightgbm
+    lightgbm = lightgbm_library()
 
     neutral = neutral_names(names)
     return lightgbm.Dataset(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..._shared.threads import available_threads
+from ..._shared.threads import available_threads, lightgbm_library
 from ...errors import InvalidInputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,12 +26,20 @@ _REFUSED = {
 }
 
 
-def thread_count(n_jobs: int | None) -> int:
-    """Return the number of threads that `n_jobs` stands for; None and -1: all available ones.
+CELLS_PER_THREAD: Final = 1_000_000
+"""Rows times features that are worth a thread: with fewer it waits longer than it works."""
 
-    >>> thread_count(3)
-    3
+
+def thread_count(n_jobs: int | None, cells: int | None = None) -> int:
+    """Return the number of threads that `n_jobs` stands for; -1: all available ones.
+
+    None stands for as many of them as rows times features, `cells`, keep busy.
+
+    >>> thread_count(3), thread_count(None, cells=5_000)
+    (3, 1)
     """
+    if n_jobs is None and cells is not None:
+        return min(available_threads(), 1 + cells // CELLS_PER_THREAD)
     if n_jobs is None or n_jobs == -1:
         return available_threads()
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs < 1:
@@ -127,6 +135,7 @@ _READ_HERE: dict[str, tuple[Callable[[str], Any], str]] = {
 
 @cache
 def _main_name_of() -> dict[str, str]:
+    lightgbm_library()
     from lightgbm.basic import _ConfigAliases
 
     _ConfigAliases.get("objective")  # the first call reads the table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._shared.threads import lightgbm_library
 from ...errors import InvalidInputError, RankloomError
 from .dataset import TrainingData, can_split, lightgbm_dataset
 
@@ -54,7 +55,7 @@ class Trainer:
 
     def rank(self, data: TrainingData) -> lightgbm.Booster:
         """Train lambdarank on (soft) labels."""
-        import lightgbm
+        lightgbm = lightgbm_library()
 
         params = {**self.params, "objective": "lambdarank", "label_gain": data.label_gain}
         with refusals():
@@ -78,7 +79,7 @@ class Trainer:
 
         Shapes: `X` (n, n_features), `y` (n,); `held_X` (h, n_features), `held_y` (h,).
         """
-        import lightgbm
+        lightgbm = lightgbm_library()
 
         params = self._regression_params("l2")
         train_set = self._one_list(X, y, None, params)
@@ -104,7 +105,7 @@ class Trainer:
         and hessian. Raw scores of a custom one start at 0. Shapes: `X` (n, n_features); `y`,
         `weight` (n,).
         """
-        import lightgbm
+        lightgbm = lightgbm_library()
 
         params = self._regression_params("None")
         train_set = self._one_list(X, np.zeros(len(X)) if y is None else y, weight, params)
@@ -135,7 +136,7 @@ class Trainer:
 @contextmanager
 def refusals() -> Iterator[None]:
     """Raise LightGBM's errors as `InvalidInputError`, with its reason."""
-    import lightgbm
+    lightgbm = lightgbm_library()
 
     try:
         yield

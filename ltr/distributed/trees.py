@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..._shared.threads import lightgbm_library
 from ...datasets.distributed.cluster import connected, import_distributed
 from ...errors import ClusterError, InvalidInputError
 from ..boosting.dataset import neutral_names
@@ -217,7 +218,7 @@ def _quiet() -> Iterator[None]:
 
 def without_network(booster: lightgbm.Booster) -> lightgbm.Booster:
     """Return the model without the addresses of the workers that trained it."""
-    import lightgbm
+    lightgbm = lightgbm_library()
 
     text = booster.model_to_string()
     trees, mark, parameters = text.partition("\nparameters:")

@@ -153,7 +153,8 @@ def judgment_list(
         msg = "pairs: these lists were judged, not shown; write their grades as they are"
         raise InvalidInputError(msg)
     settings = FitSettings.of((ranker or Ranker(progress=False)).get_params(deep=False))
-    trainer = Trainer(settings.lightgbm_params(), pairs.feature_names, list(pairs.categories))
+    params = settings.lightgbm_params(pairs.X.size)
+    trainer = Trainer(params, pairs.feature_names, list(pairs.categories))
     posterior = document_posterior(pairs, trainer, settings.debias_options)
     frame = _frame(pairs, posterior, int(max_grade))
     named = ~frame["query_id"].str.starts_with(_OWN_QUERY)
