@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._shared.plain import plain
-from .._shared.threads import lightgbm_library
+from .._shared.threads import load_lightgbm
 from ..datasets.pairs.array_storage import gathered
 from ..datasets.pairs.positions import position_counts
 from ..datasets.pairs.row_blocks import row_blocks
@@ -244,7 +244,8 @@ def _train(
     notes: list[str],
 ) -> tuple[lightgbm.Booster, pl.DataFrame | None]:
     """Train the final model; return the ratios of the pairwise objective with it."""
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     data, pair_bias = target.data, target.pair_bias
     if dask is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
 
-from .._shared.threads import lightgbm_library
+from .._shared.threads import load_lightgbm
 from ..errors import IntegrityError, InvalidInputError
 from . import fitting
 from .boosting.parameters import main_names, thread_count
@@ -381,7 +381,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         IntegrityError
             If anything in it is damaged, of another format, or newer than this version reads.
         """
-        lightgbm = lightgbm_library()
+        load_lightgbm()
+        import lightgbm
 
         text, manifest, memory = read_model(folder)
         try:

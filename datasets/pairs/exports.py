@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from ..._shared.atomic_files import write_whole
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ...errors import InvalidInputError, UnreadableSourceError
 from .judgments import from_bytes as judgments_from_bytes
 from .lightgbm_rows import lightgbm_rows
@@ -44,7 +44,8 @@ def to_lightgbm(
     pairs: TrainingPairs, *, position: bool = False, **options: Any
 ) -> lightgbm.Dataset:
     """Return a `lightgbm.Dataset` over the pairs' own arrays."""
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     if position and not pairs.has_positions:
         msg = "position: these pairs have no positions; they were judged, not shown"

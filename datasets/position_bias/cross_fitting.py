@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ..counts.bootstrap import ordered_queries
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def _cross_fit(
     learnt_from: NDArray[np.bool_] | None = None,
 ) -> Prediction:
     """Boost all folds side by side to the number of rounds with the least held-out loss."""
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     params = {**TREE_PARAMS, "objective": objective, "boost_from_average": False}
     held = [fold == number for number in range(int(fold.max()) + 1)]

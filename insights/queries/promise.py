@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ...datasets.counts.bootstrap import ordered_queries
 from ...datasets.counts.cells import index_cells, sum_by
 from ...datasets.pairs.row_digests import row_digests
@@ -101,7 +101,8 @@ def _cross_fitted(cells: _Cells, place: NDArray[np.int64], pairs: TrainingPairs)
     `place`, shape (c,): of each cell's query in the order of a hash, by which queries are put into
     folds, and those beyond `MAX_CELLS` left out of the fit.
     """
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     fold = place % FOLDS
     used = cells.examined > 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ...datasets.pairs.lightgbm_rows import lightgbm_rows
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def lightgbm_dataset(
     `names`, `categorical`: real feature names, and which of them are categorical. `params`:
     LightGBM's, under their main names: they decide on the bins.
     """
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     neutral = neutral_names(names)
     return lightgbm.Dataset(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ..metrics.debiased import examination_weighted_dcg
 from ..metrics.ranking import ndcg
 
@@ -93,7 +93,8 @@ def stop_afterwards(
     For boosters that were grown where no callback can reach the criterion. `X`: validation rows,
     shape (n, n_features).
     """
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     scores, rounds = np.zeros(len(X)), booster.current_iteration()
     for i in range(rounds):

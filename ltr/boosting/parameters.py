@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..._shared.threads import available_threads, lightgbm_library
+from ..._shared.threads import available_threads, load_lightgbm
 from ...errors import InvalidInputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ _READ_HERE: dict[str, tuple[Callable[[str], Any], str]] = {
 
 @cache
 def _main_name_of() -> dict[str, str]:
-    lightgbm_library()
+    load_lightgbm()
     from lightgbm.basic import _ConfigAliases
 
     _ConfigAliases.get("objective")  # the first call reads the table

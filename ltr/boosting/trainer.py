@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ...errors import InvalidInputError, RankloomError
 from .dataset import TrainingData, can_split, lightgbm_dataset
 
@@ -55,7 +55,8 @@ class Trainer:
 
     def rank(self, data: TrainingData) -> lightgbm.Booster:
         """Train lambdarank on (soft) labels."""
-        lightgbm = lightgbm_library()
+        load_lightgbm()
+        import lightgbm
 
         params = {**self.params, "objective": "lambdarank", "label_gain": data.label_gain}
         with refusals():
@@ -79,7 +80,8 @@ class Trainer:
 
         Shapes: `X` (n, n_features), `y` (n,); `held_X` (h, n_features), `held_y` (h,).
         """
-        lightgbm = lightgbm_library()
+        load_lightgbm()
+        import lightgbm
 
         params = self._regression_params("l2")
         train_set = self._one_list(X, y, None, params)
@@ -105,7 +107,8 @@ class Trainer:
         and hessian. Raw scores of a custom one start at 0. Shapes: `X` (n, n_features); `y`,
         `weight` (n,).
         """
-        lightgbm = lightgbm_library()
+        load_lightgbm()
+        import lightgbm
 
         params = self._regression_params("None")
         train_set = self._one_list(X, np.zeros(len(X)) if y is None else y, weight, params)
@@ -136,7 +139,8 @@ class Trainer:
 @contextmanager
 def refusals() -> Iterator[None]:
     """Raise LightGBM's errors as `InvalidInputError`, with its reason."""
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     try:
         yield

@@ -43,7 +43,7 @@ class Displays:
     @property
     def document(self) -> Integers:
         """Document of every row; shape (n,)."""
-        return self.log.documents.of_row
+        return np.asarray(self.log.documents.of_row, np.int64)
 
     def per_execution(self, values: Floats) -> Floats:
         """Sum values of rows over every execution; shape (e,)."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ...errors import InvalidInputError
 from ..boosting.dataset import can_split
 from ..metrics.ranking import discounts
@@ -190,7 +190,8 @@ def train_pairwise(
     `**options`: for `lightgbm.train`: callbacks, valid_sets, feval.
     Returns `pair_bias`, the ratios of the last round in use; see `PairwiseObjective.pair_bias`.
     """
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     state = PairwiseObjective(data, clip=clip, **_objective_settings(params))
     if not can_split(train_set):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..._shared.threads import lightgbm_library
+from ..._shared.threads import load_lightgbm
 from ...datasets.distributed.cluster import connected, import_distributed
 from ...errors import ClusterError, InvalidInputError
 from ..boosting.dataset import neutral_names
@@ -218,7 +218,8 @@ def _quiet() -> Iterator[None]:
 
 def without_network(booster: lightgbm.Booster) -> lightgbm.Booster:
     """Return the model without the addresses of the workers that trained it."""
-    lightgbm = lightgbm_library()
+    load_lightgbm()
+    import lightgbm
 
     text = booster.model_to_string()
     trees, mark, parameters = text.partition("\nparameters:")

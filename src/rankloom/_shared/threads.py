@@ -6,7 +6,7 @@ import os
 import threading
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def _processors(quota: int, period: int) -> int | None:
 
 
 @cache
-def lightgbm_library() -> Any:
+def load_lightgbm() -> None:
     """Import LightGBM such that its threads sleep while they wait for each other.
 
     By default OpenMP's threads spin for milliseconds: where others use the processors, too, each of
@@ -99,8 +99,7 @@ def lightgbm_library() -> Any:
         if unset:
             os.environ["OMP_WAIT_POLICY"] = "passive"
         try:
-            import lightgbm
+            import lightgbm  # noqa: F401
         finally:
             if unset:
                 del os.environ["OMP_WAIT_POLICY"]
-    return lightgbm
