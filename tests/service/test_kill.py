@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import os
 import random
 import sqlite3
 import threading
@@ -155,7 +156,9 @@ class Sender:
 class Lives:
     """One service over the same files, started and killed again and again."""
 
-    def __init__(self, folder, tools, seed):
+    def __init__(self, folder, tools, seed, url=None):
+        self.url = url
+        self.options = () if url is None else ("--log", url, "--state", url)
         self.folder, (self.start, self.address, tokens_for) = folder, tools
         self.rng = random.Random(seed)
         own = tokens_for(folder / "tokens", "shop").headers("admin")
@@ -167,7 +170,7 @@ class Lives:
     @contextlib.contextmanager
     def ready(self):
         before = time.monotonic()
-        with self.start(self.folder) as process:
+        with self.start(self.folder, *self.options) as process:
             try:
                 url = self.address(process)
                 self.start_seconds = time.monotonic() - before
@@ -177,7 +180,7 @@ class Lives:
                 process.kill()
 
     def killed_while_starting(self):
-        with self.start(self.folder) as process:
+        with self.start(self.folder, *self.options) as process:
             time.sleep(self.rng.uniform(0.2, 1.1) * self.start_seconds)
             process.kill()
 
@@ -202,8 +205,7 @@ class Lives:
     def live(self, number):
         """Live once, until a random moment."""
         if number % 20 == 19:
-            for path in self.folder.glob("fusion.db*"):
-                path.unlink()  # all of it can be learnt again
+            self._forget()  # all of it can be learnt again
         chance = self.rng.random()
         if chance < 0.2:
             self.killed_while_starting()
@@ -211,6 +213,13 @@ class Lives:
             self.killed_under_load(self.rng.uniform(0.0, 0.03))
         else:
             self.killed_under_load(self.rng.uniform(0.03, 0.45), answers=15)
+
+    def _forget(self):
+        for path in self.folder.glob("fusion.db*"):
+            path.unlink()
+        if self.url is not None:
+            with open_store(self.url, **WHERE) as store:
+                store.clear()
 
     def last(self):
         """Live once more, learn the rest, and stop in good order."""
@@ -223,9 +232,9 @@ class Lives:
             assert process.wait(PATIENCE) == 0
 
 
-def die_often(folder, tools, times, seed):
+def die_often(folder, tools, times, seed, url=None):
     """Kill a service so many times; return the ledger."""
-    lives = Lives(folder, tools, seed)
+    lives = Lives(folder, tools, seed, url)
     with lives.ready() as (_, client):
         body = {"feature_uris": ARMS, "segment_by": LEARNT["segment_by"]}
         assert client.post(f"{FUSION}/enable", json=body).status_code == 200
@@ -308,12 +317,12 @@ def assert_same_sums(ours, theirs, users):
         np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
-def check_life_after_death(folder, tools, times, seed):
-    ledger = die_often(folder, tools, times, seed)
-    for name in ("log.db", "fusion.db"):
+def check_life_after_death(folder, tools, times, seed, url=None):
+    ledger = die_often(folder, tools, times, seed, url)
+    for name in ("log.db", "fusion.db") if url is None else ():
         with contextlib.closing(sqlite3.connect(folder / name)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    with InteractionLog(f"sqlite:///{folder}/log.db", namespace="shop") as log:
+    with InteractionLog(url or f"sqlite:///{folder}/log.db", namespace="shop") as log:
         stored, counts = stored_rows(log)
         check_rows(ledger, stored, counts)
         view = log.within(*WHERE.values())
@@ -321,7 +330,7 @@ def check_life_after_death(folder, tools, times, seed):
         at_once = Evidence(ARMS, retriever_id="r", **LEARNT)
         at_once.update(view)
         again = folded(folder, "again.db", view)
-    with open_store(f"sqlite:///{folder}/fusion.db", **WHERE) as store:
+    with open_store(url or f"sqlite:///{folder}/fusion.db", **WHERE) as store:
         kept, mark = store.load(), store.log_position()
     assert mark.row == last
     assert_same_sums(kept, again, USERS)
@@ -338,6 +347,15 @@ def tools(started, started_address, tokens_for):
 def test_killed_five_times(tmp_path, tools):
     """What is acknowledged is stored once and learnt once."""
     ledger, stored = check_life_after_death(tmp_path, tools, 5, seed=1)
+    assert len(ledger.answers) > 20
+    assert len(stored) > 20
+
+
+@pytest.mark.slow
+def test_killed_over_postgresql(tmp_path, tools, postgres_url):
+    """The same over a server: RANKLOOM_TEST_KILLS times, 5 by default."""
+    times = int(os.environ.get("RANKLOOM_TEST_KILLS", "5"))
+    ledger, stored = check_life_after_death(tmp_path, tools, times, seed=3, url=postgres_url)
     assert len(ledger.answers) > 20
     assert len(stored) > 20
 
