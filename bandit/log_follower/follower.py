@@ -389,7 +389,8 @@ def fold_rows(into: Evidence, frame: pl.DataFrame) -> Counter[str]:
 
 def with_known_types(frame: pl.DataFrame, rewards: RewardTable) -> pl.DataFrame:
     """Take types that have no reward off the rows; rows that have no other are left out."""
-    names = [*InteractionType, *rewards.own_types]
+    # As plain text: polars would take members for a type that holds no others.
+    names = [*map(str, InteractionType), *rewards.own_types]
     has_unknown = pl.col("interaction_type").list.eval(~pl.element().is_in(names)).list.any()
     if not frame.select(has_unknown.any()).item():
         return frame

@@ -64,7 +64,7 @@ def of_fusion(found, name):
 @pytest.fixture
 def learnt(client, wait_until):
     client.get(f"{BASE}/weights")
-    client.post({"feature_uris": ARMS}, f"{BASE}/enable")
+    client.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
     assert client.get(f"{BASE}/weights").json()["fallback"] is not None
     client.post({"interactions": rows()}, BATCH)
     wait_until(lambda: client.get(f"{BASE}/history").json()["snapshots"])
@@ -103,7 +103,7 @@ def test_another_namespace_reads_its_own_series_only(learnt, stranger):
     theirs = series(stranger)
     assert not any(("retriever", "r") in key[1:] for key in theirs)
     assert not any(("namespace", learnt.tokens.namespace) in key[1:] for key in theirs)
-    stranger.post({"feature_uris": ARMS}, f"{BASE}/enable")
+    stranger.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
     found = series(stranger)
     named = {value for key in found for label, value in key[1:] if label == "namespace"}
     assert named == {stranger.tokens.namespace}
@@ -129,7 +129,7 @@ def test_failures_to_publish_are_counted_while_the_rest_goes_on(
     serve_with, wait_until, monkeypatch
 ):
     client = serve_with(publish_every=0.01)
-    client.post({"feature_uris": ARMS}, f"{BASE}/enable")
+    client.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
 
     def fail(*_args, **_named):
         msg = "the store is away"

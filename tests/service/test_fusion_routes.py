@@ -56,7 +56,8 @@ def teach(client, log):
 
 
 def enable(service, retriever="r", uris=(TEXT, IMAGE), **options):
-    answer = service.post({"feature_uris": list(uris), **options}, BASE.format(retriever, "enable"))
+    body = {"feature_uris": list(uris), "min_lists": 0, **options}
+    answer = service.post(body, BASE.format(retriever, "enable"))
     assert answer.status_code == 200, answer.text
     return answer.json()
 

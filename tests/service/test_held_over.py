@@ -370,10 +370,10 @@ def test_killed_in_the_middle_of_learning_anew(tmp_path, log, state, serving, wa
         return client.get(f"{BASE}/weights").json()
 
     with serving("--publish-every", "0") as client:
-        client.post({"feature_uris": ARMS}, f"{BASE}/enable")
+        client.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
         wait_until(lambda: weights(client)["policy"] == "mean")
         known = weights(client)
-        client.post({"feature_uris": MORE}, f"{BASE}/enable")
+        client.post({"feature_uris": MORE, "min_lists": 0}, f"{BASE}/enable")
         held = weights(client)
         wait_until(lambda: (mark := stored_mark(state)) and mark.generation and mark.row)
         client.process.kill()

@@ -86,7 +86,10 @@ def test_what_is_stored_is_acknowledged_whatever_becomes_of_its_session(
     """The log says that something went wrong, and nothing of what was sent."""
     client = serve_with()
     fusion = "/v1/retrievers/r/learned-fusion"
-    assert client.post({"feature_uris": ["text"]}, f"{fusion}/enable").status_code == 200
+    assert (
+        client.post({"feature_uris": ["text"], "min_lists": 0}, f"{fusion}/enable").status_code
+        == 200
+    )
 
     def observe(_retriever, interaction):
         raise ZeroDivisionError(interaction.user_id)

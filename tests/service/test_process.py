@@ -154,7 +154,7 @@ def test_a_learning_retriever_is_back_after_a_restart(
     service, tmp_path, started, started_address, client_of
 ):
     base = "/v1/retrievers/r/learned-fusion"
-    service.post({"feature_uris": ["text", "image"]}, f"{base}/enable")
+    service.post({"feature_uris": ["text", "image"], "min_lists": 0}, f"{base}/enable")
     before = service.get(f"{base}/weights").json()
     service.process.terminate()
     service.process.wait()

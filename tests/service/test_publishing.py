@@ -116,7 +116,10 @@ def test_a_watcher_in_another_process_serves_what_the_service_serves(serving, st
     """Users and sessions too; before anything was published its weights are equal."""
     with serving("--publish-every", "0.2") as service:
         namespace = service.tokens.namespace
-        assert service.post({"feature_uris": ARMS}, f"{BASE}/enable").status_code == 200
+        assert (
+            service.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable").status_code
+            == 200
+        )
         with Watcher(state, namespace) as watcher:
             assert watcher.ask(user_id="u1")["policy"] == "fallback"
             # So many that the session, which the watcher's snapshot holds too, is little of all.
@@ -156,7 +159,7 @@ def test_a_watcher_in_another_process_serves_what_the_service_serves(serving, st
 def test_snapshots_come_at_most_so_often_and_once_more_at_the_end(serving, state, wait_until):
     with serving("--publish-every", "3600") as service:
         namespace = service.tokens.namespace
-        service.post({"feature_uris": ARMS}, f"{BASE}/enable")
+        service.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
         post(service, *(row(number) for number in range(100)))
         first = wait_until(lambda: newest(state, namespace))
         last = first.snapshot_id

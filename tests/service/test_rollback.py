@@ -95,7 +95,7 @@ class Retriever:
 @pytest.fixture
 def retriever(serve_with, wait_until):
     made = Retriever(serve_with(publish_every=0.01), wait_until)
-    assert made.post("enable", {"feature_uris": ARMS}).status_code == 200
+    assert made.post("enable", {"feature_uris": ARMS, "min_lists": 0}).status_code == 200
     return made
 
 
@@ -355,7 +355,7 @@ def test_a_snapshot_that_the_store_loses_is_served_on_and_put_again(retriever, w
 
 
 def test_another_tenant_sees_and_changes_nothing(client, stranger, wait_until):
-    client.post({"feature_uris": ARMS}, f"{BASE}/enable")
+    client.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
     client.post({"interactions": rows(0, 40, "text")}, BATCH)
     name = wait_until(lambda: client.get(f"{BASE}/history").json()["snapshots"])[0]["snapshot_id"]
     for method, path in (
@@ -363,7 +363,7 @@ def test_another_tenant_sees_and_changes_nothing(client, stranger, wait_until):
         *(("POST", f"rollback/{name}"), ("GET", "stats")),
     ):
         assert stranger.send(method, f"{BASE}/{path}").status_code == 404
-    stranger.post({"feature_uris": ARMS}, f"{BASE}/enable")
+    stranger.post({"feature_uris": ARMS, "min_lists": 0}, f"{BASE}/enable")
     assert stranger.get(f"{BASE}/history").json()["snapshots"] == []
     assert stranger.send("POST", f"{BASE}/rollback/{name}").status_code == 404
     assert len(stranger.get(f"{BASE}/changes").json()["changes"]) == 1

@@ -26,7 +26,7 @@ def event(kind, channel, number, **more):
 @pytest.fixture
 def learnt(client, wait_until):
     """A service that has learnt of two channels from 40 executions."""
-    client.post({"feature_uris": ["text", "image"]}, f"{BASE}/enable")
+    client.post({"feature_uris": ["text", "image"], "min_lists": 0}, f"{BASE}/enable")
     rows = [
         event(kind, channel, f"{channel}{number}")
         for number in range(20)
@@ -92,7 +92,7 @@ def test_an_undeclared_channel_is_kept_and_makes_no_arm(learnt):
 
 def test_an_event_waits_for_the_bandit_that_learns_and_nobody_else_does(serve_with):
     client = serve_with()
-    client.post({"feature_uris": ["text", "image"]}, f"{BASE}/enable")
+    client.post({"feature_uris": ["text", "image"], "min_lists": 0}, f"{BASE}/enable")
     retriever = client.service.retrievers.get("shop", "r")
     retriever.statistics()  # opens the state: before that there is no bandit to wait for
     row = event("click", "image", "x", session_id="mine")

@@ -67,7 +67,10 @@ class Shop:
         assert answer.json()["success"] is False
 
     def enable(self):
-        assert self.client.post({"feature_uris": ARMS}, f"{FUSION}/enable").status_code == 200
+        assert (
+            self.client.post({"feature_uris": ARMS, "min_lists": 0}, f"{FUSION}/enable").status_code
+            == 200
+        )
 
     def learns(self):
         """Wait until everything that is logged is learnt; return whether there is anything."""
@@ -318,7 +321,10 @@ def test_a_log_that_was_taken_away(shop):
         path.rename(shop.folder / path.name.replace("log.db", "away.db"))
     assert [shop.post().status_code for _ in range(3)] == [503] * 3
     assert shop.client.post({}, f"{INTERACTIONS}/list").status_code == 503
-    assert shop.client.post({"feature_uris": ARMS}, f"{FUSION}/enable").status_code == 503
+    assert (
+        shop.client.post({"feature_uris": ARMS, "min_lists": 0}, f"{FUSION}/enable").status_code
+        == 503
+    )
     time.sleep(2.5)  # the settings of the retrievers are looked at every second
     assert shop.client.get("/readyz").status_code == 503
     metrics = shop.client.get("/metrics", role="metrics")

@@ -31,6 +31,8 @@ from .ranking.position_bias import position_bias
 from .ranking.rerank import rerank
 from .ranking.train import train
 from .ranking.validate import validate
+from .serving.backup import backup, restore
+from .serving.ingest import ingest
 from .serving.serve import serve
 from .serving.token import app as token
 
@@ -51,7 +53,8 @@ app = typer.Typer(
 )
 RERANKING = (validate, position_bias, train, evaluate, compare, rerank)
 FUSION = (learn_fusion, weights, replay)
-for command in (*RERANKING, *FUSION, report, serve, simulate, demo):
+SERVING = (serve, ingest, backup, restore)
+for command in (*RERANKING, *FUSION, report, *SERVING, simulate, demo):
     app.command()(command)
 app.add_typer(token, name="token")
 app.add_typer(importing, name="import")
@@ -84,7 +87,8 @@ def rankloom(
     said. For the weights of retrieval channels:
     **learn-fusion** from a log, look at the **weights**, **replay** later interactions.
     **report** makes one page of pictures and sentences about a log.
-    **serve** does both over HTTP, with a **token** for each client.
+    **serve** does both over HTTP, with a **token** for each client; **ingest** reads
+    messages of a queue, **backup** and **restore** copy what is stored.
     **import** reads interactions that other systems have recorded, **export** writes
     what they say as files for other tools. **insights** show which
     queries and documents fail, compare retrievers, and describe users and trends.

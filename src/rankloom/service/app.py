@@ -36,12 +36,13 @@ from .http.body import (
     unpacked,
 )
 from .http.cookies import PAGES, token_of
-from .http.errors import invalid, malformed, store_failed
+from .http.errors import invalid, malformed, state_mismatch, store_failed
 from .http.headers import announces_body, headers_of
 from .http.parameters import Parameters
 from .http.paths import public_root, routed_path
 from .http.refusal import Refusal
 from .http.roles import Caller, Role
+from .http.tracing import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -112,6 +113,7 @@ class Application:
         started: Callable[[], object] = lambda: None,
     ) -> None:
         self._service, self._started = service, started
+        self._tracer = Tracer() if service.settings.otel else None
         self._http: ASGIApp = self._respond
         if service.settings.cors_origins:
             self._http = CORSMiddleware(
@@ -148,6 +150,8 @@ class Application:
         """Count and log an answer."""
         seconds, method, route = perf_counter() - started, exchange.method, exchange.route
         self._service.metrics.answered(route, method, status, seconds)
+        if self._tracer is not None:
+            self._tracer.write(method, route, status, seconds, exchange.headers)
         access_log.write(method, route, status, size, seconds, exchange.request_id)
 
     def close(self) -> None:
@@ -364,7 +368,10 @@ def _refusal(error: Exception, request_id: str) -> Refusal:
         return error
     if isinstance(error, InvalidInputError):
         return invalid(error)
-    if isinstance(error, StoreError | IntegrityError | StateMismatchError):
+    if isinstance(error, StateMismatchError):
+        logger.error("request %s: %s", request_id, error)
+        return state_mismatch()
+    if isinstance(error, StoreError | IntegrityError):
         logger.error("request %s: %s", request_id, error)
         return store_failed(error)
     if isinstance(error, TimeoutError):

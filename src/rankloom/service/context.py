@@ -63,6 +63,7 @@ class ServiceContext:
     sessions: SessionReads
 
     def __init__(self, settings: ServiceSettings) -> None:
+        from ..bandit.base.rewards import RewardTable
         from ..datasets.log.interaction_log import InteractionLog
         from .learning.retrievers import Retrievers
         from .rankers import Rankers
@@ -80,7 +81,7 @@ class ServiceContext:
             self.tokens = Tokens(settings.token_file)
             self.rankers = Rankers(settings.rankers)
             opened.callback(self.rankers.stop)
-            self.log = InteractionLog(settings.log)
+            self.log = InteractionLog(settings.log, types=RewardTable(settings.rewards).own_types)
             opened.callback(self.log.close)
             self.log.check()
             _reach(settings.state)
@@ -90,6 +91,7 @@ class ServiceContext:
                 retention_days=settings.retention_days,
                 open_days=settings.open_days,
                 publish_every=settings.publish_every,
+                rewards=settings.rewards,
             )
             opened.callback(self.retrievers.stop)
             self.retrievers.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
@@ -25,6 +26,8 @@ BACKLOG: Final = 512
 KEEP_ALIVE_SECONDS: Final = 75
 """Time after which an idle connection is closed: longer than proxies keep theirs, which would send
 a request into the end of it."""
+
+logger = logging.getLogger("rankloom.service")
 
 HTTP: Final = "zttp"
 """uvicorn's parser: it takes as little time as httptools, ignores offers to upgrade as RFC 9110,
@@ -113,7 +116,19 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listening.close()
         msg = f"--host, --port: cannot listen on {host!r}, port {port}: {error.strerror}"
         raise InvalidInputError(msg) from error
+    _warn_of_clear_text(listening)
     return listening
+
+
+def _warn_of_clear_text(listening: socket.socket) -> None:
+    """Warn where other machines can connect: what they send, tokens too, is not encrypted."""
+    address = listening.getsockname()[0]
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        logger.warning(
+            "%s is open to other machines in clear text: let only a proxy that terminates TLS "
+            "reach it, or bearer tokens cross the network for all to read",
+            address_of(listening),
+        )
 
 
 def address_of(listening: socket.socket) -> str:

@@ -61,7 +61,7 @@ class Setting(NamedTuple):
 _REQUIRED: Final = "Required"
 _LISTENING: Final = "Listening"
 _LEARNING: Final = "Learning and ranking"
-_LIMITS: Final = "Limits"
+_LIMITS: Final = "Limits and traces"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +175,17 @@ class ServiceSettings:
             flag="ranker",
         ),
     ] = field(default_factory=dict)
+    rewards: Annotated[
+        Mapping[str, float],
+        Setting(
+            "TYPE=R",
+            "Reward of an interaction type in fusion, your own types included, where click is 1 "
+            "and purchase 3; for what is enabled from now on; may be repeated.",
+            _LEARNING,
+            flag="reward",
+            unset="built-in types",
+        ),
+    ] = field(default_factory=dict)
     retention_days: Annotated[
         float | None,
         Setting(
@@ -208,6 +219,15 @@ class ServiceSettings:
             high=86_400,
         ),
     ] = PUBLISH_EVERY
+    otel: Annotated[
+        bool,
+        Setting(
+            "",
+            "Write a span for each request, sent by OTLP as OTEL_... variables say; needs the "
+            "extra otel.",
+            _LIMITS,
+        ),
+    ] = False
     live_events_per_minute: Annotated[
         int,
         Setting("N", "Live interactions of one user that move weights at once; 429.", _LIMITS, 1),

@@ -18,6 +18,8 @@ SAMPLES = {"root_path": "/x", "unix_socket": "s.sock", "cors_origins": ("https:/
 
 def given(known):
     """Return a value of a setting."""
+    if known.kind is bool:
+        return True
     if known.is_list:
         return SAMPLES.get(known.name) or known.default or {"a": "1", "b": "2"}
     return NEEDED.get(known.name) or SAMPLES.get(known.name) or known.default or 7
@@ -50,7 +52,8 @@ def test_every_setting_can_be_given_in_each_of_the_three_ways(tmp_path):
     }
     file = tmp_path / "settings.toml"
     as_toml = {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
-    plain = [f"{n} = {v!r}" for n, v in as_toml.items() if not isinstance(v, dict)]
+    shown = {n: "true" if v is True else repr(v) for n, v in as_toml.items()}
+    plain = [f"{n} = {shown[n]}" for n, v in as_toml.items() if not isinstance(v, dict)]
     named = [
         f"[{n}]\n" + "\n".join(f"{k} = {v!r}" for k, v in values[n].items())
         for n in values

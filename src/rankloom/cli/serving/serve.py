@@ -50,6 +50,10 @@ def serve(*, config: Config = None, **flags: Any) -> None:
         tune_process()
         show([f"serving on {address}"])
 
+    if settings.otel:
+        from ...service.http.tracing import export_by_otlp
+
+        export_by_otlp()
     with log_to_stderr():
         run(
             settings,

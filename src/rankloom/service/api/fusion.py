@@ -74,6 +74,11 @@ async def enable(call: Call) -> schemas.FusionSettings:
         segment_by=body.segment_by,
         posterior=body.posterior,
         max_queries=body.max_queries,
+        rewards=body.rewards,
+        floor=body.floor,
+        cap=body.cap,
+        min_lists=body.min_lists,
+        relearn=body.relearn,
         author=call.caller.name,
     )
     return _settings(found)
@@ -229,6 +234,10 @@ def _settings(retriever: LearningRetriever) -> schemas.FusionSettings:
         segment_by=list(settings.segment_by),
         posterior=settings.posterior,
         max_queries=settings.max_queries,
+        rewards=settings.rewards,
+        floor=settings.floor,
+        cap=settings.cap,
+        min_lists=settings.min_lists,
         rollout_pct=settings.rollout_pct,
         shadow_mode=settings.shadow_mode,
         control_pct=settings.control_pct,

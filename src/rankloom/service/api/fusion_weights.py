@@ -16,6 +16,9 @@ REASONS: Final = {
     "never_enabled": "learned fusion was never enabled for this retriever",
     "disabled": "learned fusion is disabled",
     "nothing_learnt": "no interaction says yet what was shown by one of the channels",
+    "warming_up": "fewer lists are learnt than min_lists",
+    "another_log": "the state was learnt from another log: enable it with relearn, or restore the "
+    "log that it belongs to",
     "reading": "the log is not learnt to its end yet",
     "held_over": "the log is not learnt to its end yet: these are the weights of the snapshot "
     "before, carried over to the channels of now",
@@ -79,7 +82,7 @@ def weighed(
     if not retriever.settings.enabled:
         return _equal(arms), "disabled"
     # Read first: previous weights are replaced by learnt ones, not the other way round.
-    nothing = "reading" if retriever.is_reading else "nothing_learnt"
+    nothing = _why_nothing(retriever)
     held_over = retriever.held_over
     if asking.is_served:
         facts = retriever.weights(**asking._asdict()).to_metadata()["fusion"]
@@ -94,7 +97,17 @@ def weighed(
         return facts, "lost" if rolled_back_to else nothing
     if held_over is None or facts["snapshot_id"] != held_over:
         return facts, None
-    return facts, "rolled_back" if held_over == rolled_back_to else "held_over"
+    if held_over == rolled_back_to:
+        return facts, "rolled_back"
+    return facts, "another_log" if retriever.is_of_another_log else "held_over"
+
+
+def _why_nothing(retriever: LearningRetriever) -> str:
+    if retriever.is_of_another_log:
+        return "another_log"
+    if retriever.is_warming_up:
+        return "warming_up"
+    return "reading" if retriever.is_reading else "nothing_learnt"
 
 
 def _equal(arms: tuple[str, ...]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ...datasets.record.interaction import (
     InteractionType,
 )
 from ..learning.changes import Change  # noqa: TC001 - msgspec reads annotations at run time
+from ..learning.settings_table import MIN_LISTS
 
 MOST_CHANNELS: Final = 200
 """Most feature_uris of one retriever."""
@@ -207,6 +208,24 @@ class EnableFusion(Struct, kw_only=True, forbid_unknown_fields=True):
             description="Most queries with weights of their own, those with the newest evidence",
         ),
     ] = 0
+    rewards: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=100)], float],
+        Meta(description="Type -> reward, over those of the service; others are learnt anew"),
+    ] = {}
+    floor: Annotated[Weight | None, Meta(description="Smallest weight of a channel")] = None
+    cap: Annotated[Weight | None, Meta(description="Largest weight of a channel")] = None
+    min_lists: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Lists to learn before learned weights are served; equal ones until then",
+        ),
+    ] = MIN_LISTS
+    relearn: Annotated[
+        bool,
+        Meta(description="Clear what was learnt, of whatever log, and learn this log anew"),
+    ] = False
 
 
 class FusionRollout(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -233,6 +252,10 @@ class FusionSettings(Struct, kw_only=True):
     segment_by: list[str]
     posterior: str
     max_queries: Count
+    rewards: Annotated[dict[str, float], Meta(description="Over the built-in ones")]
+    floor: Weight | None
+    cap: Weight | None
+    min_lists: Count
     rollout_pct: Percentage
     shadow_mode: bool
     control_pct: Percentage

@@ -50,6 +50,16 @@ def malformed(error: Exception, where: str = "body") -> Refusal:
     return fault(field, reason)
 
 
+def state_mismatch() -> Refusal:
+    """Return the refusal for a state that was learnt from another log, or by other settings."""
+    return Refusal(
+        409,
+        "StateMismatch",
+        "the learned state is of another log, or of other settings, than the service has: restore "
+        'the log that it belongs to, or POST enable with {"relearn": true} to learn this log anew',
+    )
+
+
 def store_failed(error: RankloomError) -> Refusal:
     """Return the refusal for a store that does not work now; its message stays in the log."""
     del error  # it may name files of this machine

@@ -106,6 +106,10 @@ class LearningRetriever:
         Whether other processes may serve it: one of them learns, and all serve its weights.
     leads : bool
         Whether it is this process that learns.
+    is_warming_up : bool
+        Whether fewer lists are learnt than the settings want, so that equal weights are served.
+    is_of_another_log : bool
+        Whether the state was learnt from another log, so that nothing can be learnt.
     rewards : PolicyRewards
         What the newest lists of each policy brought.
     """
@@ -134,6 +138,7 @@ class LearningRetriever:
         self._is_changed = self._is_closed = False
         self.shares, self.leads = shares(log, state_url), True
         self._shared: tuple[str, FusionWeights | None] | None = None
+        self.is_warming_up = self.is_of_another_log = self._is_warm = False
         self.fallbacks: Counter[str] = Counter()
         self.publish_failures = 0
         self.rewards = PolicyRewards(log)
@@ -214,6 +219,7 @@ class LearningRetriever:
         split = settings.split(self.key)
         if settings.rolled_back_to != self._settings.rolled_back_to:
             self._publisher.forget()  # another process may have put what is newest in the store
+        self._is_warm &= settings.min_lists <= self._settings.min_lists
         self._settings, self._publisher.author = settings, author
         for each in {self._bandit, self._answering}:
             if each is not None:
@@ -314,6 +320,7 @@ class LearningRetriever:
                 return 0
             with self._let_go_of_another():
                 rows = self._opened().catch_up(limit=limit)
+            self.is_of_another_log = False
             self._note_late_rows(dt.datetime.now(dt.UTC))
             self._renew()
             self._share()
@@ -453,6 +460,7 @@ class LearningRetriever:
         try:
             yield
         except StateMismatchError:
+            self.is_of_another_log = True
             self._let_go()
             raise
 
@@ -510,6 +518,12 @@ class LearningRetriever:
         is_stale = bandit.is_stale or self._is_changed
         if self._answering is bandit and not (is_stale and self._pace.is_due(monotonic())):
             return
+        lists = 0 if self._is_warm else bandit.lists()
+        self.is_warming_up = 0 < lists < self._settings.min_lists
+        if self.is_warming_up:
+            self._answering = None
+            return
+        self._is_warm |= lists > 0
         self._is_changed, started = False, monotonic()
         bandit.renew()
         self._pace.note(started, monotonic())

@@ -13,7 +13,9 @@ import msgspec
 
 from ..._shared.postgres_processes import Leases, Listener
 from ...bandit.base.channels import checked_arms
+from ...bandit.base.rewards import RewardTable
 from ...bandit.evidence.evidence import checked_max_queries
+from ...bandit.posterior.simplex import Bounds
 from ...bandit.store.snapshot_history import LEARNER
 from ...errors import InvalidInputError, RankloomError
 from ..settings import OPEN_DAYS, PUBLISH_EVERY
@@ -23,7 +25,7 @@ from .settings_table import Key, RetrieverSettings, SettingsTable
 from .state import shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ...bandit.serving.fusion_weights import FusionWeights
     from ...datasets.log.interaction_log import InteractionLog
@@ -69,7 +71,7 @@ class Retrievers:
     log : InteractionLog
     state_url : str
         Where learned state is kept, see `rankloom.bandit.open_store`.
-    retention_days, open_days, publish_every : float
+    retention_days, open_days, publish_every, rewards
         As of `ServiceSettings`.
     """
 
@@ -81,7 +83,9 @@ class Retrievers:
         retention_days: float | None = None,
         open_days: float = OPEN_DAYS,
         publish_every: float = PUBLISH_EVERY,
+        rewards: Mapping[str, float] | None = None,
     ) -> None:
+        self._rewards = dict(rewards or {})
         self._log, self._url, self._retention = log, state_url, retention_days
         self._open_days, self._publish_every = open_days, publish_every
         self._table = SettingsTable(log)
@@ -184,12 +188,18 @@ class Retrievers:
         segment_by: Sequence[str] = (),
         posterior: Literal["auto", "beta", "linear"] = "auto",
         max_queries: int = 0,
+        rewards: Mapping[str, float] | None = None,
+        floor: float | None = None,
+        cap: float | None = None,
+        min_lists: int = 0,
+        relearn: bool = False,
         author: str = LEARNER,
     ) -> LearningRetriever:
         """Learn weights of these channels, from all rows of the log; nothing changes if it does so.
 
         Until other channels or segments than before are learnt, the last weights are held over:
-        see `PreviousWeights`. To learn something else ends a rollback.
+        see `PreviousWeights`. To learn something else ends a rollback. `relearn` clears the state
+        even if it is of another log, and learns it anew from this one.
 
         Raises
         ------
@@ -204,21 +214,28 @@ class Retrievers:
             "segment_by": tuple(segment_by),
             "posterior": posterior,
             "max_queries": checked_max_queries(max_queries),
+            "rewards": {**self._rewards, **(rewards or {})},
+            "floor": floor,
+            "cap": cap,
+            "min_lists": min_lists,
             "enabled": True,
         }
+        RewardTable(given["rewards"])
+        Bounds.of(len(given["feature_uris"]), floor=floor, cap=cap)
+        key = Key(namespace, retriever_id)
+        stored = self._generation(key) if relearn else 0
 
         def changed(before: RetrieverSettings | None) -> RetrieverSettings:
             if before is None:
-                return RetrieverSettings(**given)
+                return RetrieverSettings(**given, generation=stored + 1 if relearn else 0)
             settings = msgspec.structs.replace(before, **given)
-            if settings.needs_relearning_after(before):
-                generation = before.generation + 1
+            if relearn or settings.needs_relearning_after(before):
+                generation = max(before.generation, stored) + 1
                 settings = msgspec.structs.replace(
                     settings, generation=generation, rolled_back_to=None
                 )
             return settings
 
-        key = Key(namespace, retriever_id)
         with self._lock:
             known = self._retrievers.get(key)
             if known is not None and not known.settings.learns_as(changed(known.settings)):
@@ -409,6 +426,14 @@ class Retrievers:
             self._pauses.pop(key, None)
         self._wake.set()
         return known
+
+    def _generation(self, key: Key) -> int:
+        """Return the generation of a stored state; 0 where there is none."""
+        from ...bandit.store.opening import open_store
+
+        with open_store(self._url, **key._asdict(), timeout=REACH_SECONDS) as store:
+            position = store.log_position()
+        return 0 if position is None else position.generation
 
     def _published(self, key: Key, settings: RetrieverSettings) -> FusionWeights | None:
         """Return the newest snapshot in the store, or the one that was rolled back to.

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 if TYPE_CHECKING:
     from ...bandit.fusion_bandit import FusionBandit
     from ...bandit.serving.fusion_weights import FusionWeights
     from ...bandit.serving.served import Served
     from ...bandit.serving.traffic_split import TrafficSplit
+
+
+CLOSED_DOCUMENTS: Final = 10
+"""Documents of a list, where only sums of them are left."""
 
 
 class ServingBandit:
@@ -52,6 +58,13 @@ class ServingBandit:
         """How many queries have weights of their own in the posterior that is served."""
         held = self.bandit.posterior.held
         return 0 if held is None or held.queries is None else len(held.queries.sums)
+
+    def lists(self) -> int:
+        """Return about how many lists the evidence is of."""
+        with self.learner.locked():
+            state = self.bandit.evidence.state
+            open_lists = np.unique(state.units.records["execution"]).size
+            return int(open_lists) + state.closed.units // CLOSED_DOCUMENTS
 
     @property
     def is_stale(self) -> bool:

@@ -46,6 +46,8 @@ def open_state(
         bandit = FusionBandit(
             **_evidence_settings(key, settings),
             posterior=settings.posterior,
+            floor=settings.floor,
+            cap=settings.cap,
             namespace=key.namespace,
             store=store,
         )
@@ -76,6 +78,7 @@ def _evidence_settings(key: Key, settings: RetrieverSettings) -> dict[str, Any]:
         "feature_uris": settings.feature_uris,
         "segment_by": settings.segment_by,
         "half_life": settings.half_life,
+        "rewards": settings.rewards,
         "retriever_id": key.retriever_id,
         "max_users": MAX_USERS,
         "max_queries": settings.max_queries,
