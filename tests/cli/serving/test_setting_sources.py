@@ -13,7 +13,12 @@ from rankloom.service.settings import ListenSettings, ServiceSettings
 NEEDED = {"log": "sqlite:///l", "state": "sqlite:///s", "token_file": "t"}
 
 
-SAMPLES = {"root_path": "/x", "unix_socket": "s.sock", "cors_origins": ("https://a", "http://b:1")}
+SAMPLES = {
+    "rewards": {"a": 1.0, "b": -2.5},
+    "root_path": "/x",
+    "unix_socket": "s.sock",
+    "cors_origins": ("https://a", "http://b:1"),
+}
 
 
 def given(known):
