@@ -82,8 +82,9 @@ def _place(content: Any) -> tuple[str, int, int] | None:
     if not isinstance(content, dict):
         return None
     topic, partition, offset = (content.get(name) for name in _PLACE)
-    numbers = isinstance(partition, int) and isinstance(offset, int) and offset >= 0
-    return (topic, partition, offset) if isinstance(topic, str) and topic and numbers else None
+    if not (isinstance(topic, str) and topic and isinstance(partition, int)):
+        return None
+    return (topic, partition, offset) if isinstance(offset, int) and offset >= 0 else None
 
 
 def in_batches(messages: Iterator[Message], most: int, wait: float) -> Iterator[list[Message]]:
