@@ -24,7 +24,7 @@ class PostgresDialect:
         """Return the condition that one of some types is among those of a row."""
         listed = f"json_array_elements_text({_json(column)}) AS held (value)"
         sql = f"EXISTS (SELECT 1 FROM {listed} WHERE held.value IN ({marks(names)}))"  # noqa: S608
-        if len(names) > 1 or not names[0].isidentifier():
+        if len(names) > 1 or not all(map(str.isidentifier, names)):
             return Condition(sql, names)
         return Condition(f"(strpos({column}, ?) > 0 AND {sql})", (*names, *names))
 

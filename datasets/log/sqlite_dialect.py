@@ -22,7 +22,7 @@ class SqliteDialect:
     def has_type(self, column: str, names: tuple[str, ...]) -> Condition:
         """Return the condition that one of some types is among those of a row."""
         listed = f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN ({marks(names)}))"  # noqa: S608
-        if len(names) > 1 or not names[0].isidentifier():
+        if len(names) > 1 or not all(map(str.isidentifier, names)):
             return Condition(listed, names)
         # instr is fast and passes all that hold the name, and those that hold it within another.
         return Condition(f"(instr({column}, ?) > 0 AND {listed})", (*names, *names))

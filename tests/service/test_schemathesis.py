@@ -1,5 +1,6 @@
 """Requests made from the service's own OpenAPI document: every answer is as documented."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,10 @@ def schemathesis(document, token, folder, *options, left_out=LEFT_OUT):
             *("--request-timeout", "120", "--suppress-health-check", "too_slow", *options),
         ],
         cwd=folder,
+        env={
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("schemathesis_hooks.py")),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from ..errors import IntegrityError, InvalidInputError, StoreError
 
@@ -76,20 +76,14 @@ class PostgresAddress:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-            valid = parts.scheme in SCHEMES and not parts.fragment and "\0" not in url
-            valid &= parts.port is None or parts.port > 0
-        except ValueError:
-            valid, given = False, []
-        # A password whose "/" or "#" is not percent-encoded ends up behind the host's name.
-        if not valid or "@" in parts.path or "@" in parts.query:
+        read = _parts_of(url)
+        if read is None:
             msg = (
                 f"url: expected {FORM}?schema=NAME. Characters such as @ : / ? # % in a user or "
                 "a password must be percent-encoded, as by urllib.parse.quote(password, safe='')"
             )
             raise InvalidInputError(msg)
+        parts, given = read
         options = dict(given)
         self.schema = options.pop("schema", "rankloom")
         if not _SCHEMA.fullmatch(self.schema):
@@ -105,6 +99,19 @@ class PostgresAddress:
         query = urlencode([(n, "***" if n in secret else v) for n, v in given], safe="/*")
         netloc = f"***@{host}" if separator else host
         self.shown = f"{parts.scheme}://{netloc}{parts.path}{'?' * bool(query)}{query}"
+
+
+def _parts_of(url: str) -> tuple[SplitResult, list[tuple[str, str]]] | None:
+    """Return the parts of a URL and its options; None where it is not one of a server."""
+    try:
+        parts = urlsplit(url)
+        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        valid = parts.scheme in SCHEMES and not parts.fragment and "\0" not in url
+        valid &= parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    # A password whose "/" or "#" is not percent-encoded ends up behind the host's name.
+    return (parts, given) if valid and "@" not in parts.path + parts.query else None
 
 
 class PostgresCursor:
@@ -240,9 +247,9 @@ class PostgresServer:
             with ExitStack() as borrowed:
                 connection = borrowed.enter_context(self._ready().connection())
                 cursor = borrowed.enter_context(connection.cursor())
+                adapter = PostgresCursor(cursor)
                 with suppress(psycopg.OperationalError), connection.pipeline():
                     cursor.execute(b"BEGIN" if write else _READ_ONLY)
-                    adapter = PostgresCursor(cursor)
                     adapter.within(namespace)
                     if seconds is not None:
                         cursor.execute(_STATEMENT_TIMEOUT, (str(max(round(1_000 * seconds), 1)),))
@@ -311,7 +318,7 @@ class PostgresServer:
             adapter = PostgresCursor(cursor)
             adapter.lock("tables", self.schema)
             if found is not None and found[0]:
-                cursor.execute(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"')
+                cursor.execute(f'CREATE SCHEMA IF NOT EXISTS "{self.schema}"'.encode())
             adapter.within(None)
             self._prepare(adapter, self.url)
 
