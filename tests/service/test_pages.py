@@ -1,4 +1,4 @@
-"""Pages for people: who may see them, whose they show, what a browser is told, and escaping."""
+"""Pages for people: who may see them, whose they show, headers for browsers, and escaping."""
 
 import asyncio
 import contextlib

@@ -80,7 +80,7 @@ def test_of_several_processes_one_learns_and_all_serve_the_same(processes, log, 
         for other in served[1:]:
             assert other == pytest.approx(served[0], rel=1e-6)
     assert len({each.statistics().open_units for each in learning}) == 1
-    # What one is told all do: here each of them in turn.
+    # A request to one of them changes all; here each gets one in turn.
     for number, registry in enumerate(registries):
         registry.set_rollout(**WHERE, rollout_pct=10.0 * number)
         wait_until(lambda: len({each.settings.rollout_pct for each in learning}) == 1)
@@ -137,7 +137,7 @@ def test_a_session_sees_its_click_whichever_process_took_it(processes, log, wait
 
 
 def test_what_is_learnt_in_part_is_served_by_no_process(processes, log, monkeypatch, wait_until):
-    """Whoever learns stops in the middle of the log; until its end nobody serves what is known."""
+    """The process that learns stops in the middle of the log; until its end nobody serves what is known."""
     log.record_batch(rows(400))
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 50)
     whole = reference(log)

@@ -91,8 +91,8 @@ def load_lightgbm() -> None:
 
     By default OpenMP's threads spin for milliseconds: where others use the processors, too, each of
     many thousand steps waits for a thread that does not run. OpenMP reads ``OMP_WAIT_POLICY`` when
-    it is loaded, so it is set for the import only, unless it was set before; whoever imports
-    LightGBM first has to set it.
+    it is loaded, so it is set for the import only, unless it was set before. Other
+    code that imports LightGBM first has to set it.
     """
     with _import_lock:
         unset = "OMP_WAIT_POLICY" not in os.environ
