@@ -137,7 +137,7 @@ def test_a_session_sees_its_click_whichever_process_took_it(processes, log, wait
 
 
 def test_what_is_learnt_in_part_is_served_by_no_process(processes, log, monkeypatch, wait_until):
-    """The process that learns stops in the middle of the log; until its end nobody serves what is known."""
+    """One process learns half of the log and stops: until its end no process serves that half."""
     log.record_batch(rows(400))
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 50)
     whole = reference(log)
