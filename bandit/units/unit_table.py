@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 _LOW: Final = 0xFFFFFFFF
 _MIN_CAPACITY: Final = 64
 _DOUBLING_BELOW: Final = 10_000
+
+
+_tables: weakref.WeakSet[UnitTable] = weakref.WeakSet()
 
 
 class UnitTable:
@@ -66,6 +71,7 @@ class UnitTable:
         self._single = SingleRow()
         self._used = self._scored = 0
         self.unexposed = 0
+        _tables.add(self)
 
     def __len__(self) -> int:
         return self._used
@@ -294,6 +300,16 @@ class UnitTable:
         records = self._records[at]
         same = records["execution"] == executions
         return np.asarray(same & (records["document"] == documents))
+
+
+def _leave_parent() -> None:
+    """Copy the units in a forked process: arrays on disk are shared with its parent."""
+    for table in list(_tables):
+        table.load(table.records, table.scores, table.contributions)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_parent)
 
 
 def realigned(
