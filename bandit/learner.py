@@ -191,6 +191,7 @@ class Learner:
                 arms = self.evidence.arms
                 self._replica.refresh()
                 self._adopt(arms)
+            self.evidence.state.outdate()
 
     def add_arm(self, *feature_uris: str) -> None:
         """Make channels known."""

@@ -73,9 +73,14 @@ class EvidenceState:
     def changed(self, units: int | None = None) -> None:
         """Note a change of so many units, of all that there are for None."""
         if units is None:
-            units = len(self.units) + len(self.closed.tables.users)
             self._running = None
-        self.revision += max(units, 1)
+            self.outdate()
+        else:
+            self.revision += max(units, 1)
+
+    def outdate(self) -> None:
+        """Let what was computed count as older than all of this, though no sum changes."""
+        self.revision += max(len(self.units) + len(self.closed.tables.users), 1)
 
     @property
     def running(self) -> RunningSums:

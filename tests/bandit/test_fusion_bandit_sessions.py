@@ -136,7 +136,7 @@ def test_a_session_that_the_posterior_holds_already_is_counted_twice_for_no_user
     np.testing.assert_allclose(sums[1].user.S, aged * sums[0].user.S, rtol=1e-9)
     np.testing.assert_allclose(sums[1].session.S, sums[0].session.S, rtol=1e-9)
     # With the session in them they would be these.
-    assert new.user("u1").S[1] > sums[1].user.S[1] + 1.9
+    assert new.users.find("u1").S[1] > sums[1].user.S[1] + 1.9
 
 
 @pytest.mark.parametrize(("units", "most"), [(100, 0.018), (1_000, 0.003)])

@@ -187,11 +187,13 @@ def test_other_channels_and_names_cannot_be_rolled_back_to_and_end_a_rollback(re
     change = retriever.changes()[0]
     assert change["before"] == {
         "feature_uris": ARMS,
+        "min_lists": 0,
         "rolled_back_to": first,
         "generation": 0,
     }
     assert change["after"] == {
         "feature_uris": [*ARMS, "sound"],
+        "min_lists": 10,
         "rolled_back_to": None,
         "generation": 1,
     }

@@ -151,7 +151,7 @@ def test_a_read_gets_a_session_as_it_was_before_a_batch_or_after_it():
     held.renew()
     alone = held.bandit.posterior.held
     assert alone.time == int(NOW.timestamp()) * 10**6
-    past_sums = alone.user("u1")
+    past_sums = alone.users.find("u1")
     held.learner.observe(live(0, position=steps + 1), now=NOW)
     whole = {8.0 / (1.0 + position) for position in range(steps + 1)} | {1.0 / (steps + 2)}
     reads, over = [], threading.Event()

@@ -164,7 +164,7 @@ def test_every_unit_counts_once_for_session_or_user_by_any_posterior(credit, see
             held &= (then.records["session"] == stable_id(session)) & world.counts(then)
             held &= (then.records["flags"] & LIVE != 0) & (then.records["user"] == stable_id(user))
             part = world.plain(then, held, snapshot.time)
-            assert_same(personal.user, snapshot.user(user).without(part))
+            assert_same(personal.user, snapshot.users.find(user).without(part))
 
 
 def test_other_arms_read_the_same_session():

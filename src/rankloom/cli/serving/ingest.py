@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ...datasets.log.answers import RowFault
-from ...datasets.log.interaction_log import InteractionLog
-from ...datasets.record.mapping import InputMapping
 from ...errors import InvalidInputError
 from ..options import MappingFile, mapping_arguments, option
 from ..output import counted, say, tally
 from .messages import BadLines, Message, Offsets, in_batches, read_messages
+
+if TYPE_CHECKING:
+    from ...datasets.log.interaction_log import InteractionLog
 
 BATCH: Final = 500
 WAIT: Final = 1.0
@@ -69,6 +70,9 @@ def ingest(
     **Example**: `kcat -C -b broker -t events -p 0 -o 0 -u -J | rankloom ingest - --log
     sqlite:///log.db --namespace shop --quarantine bad.jsonl --offsets offsets`
     """
+    from ...datasets.log.interaction_log import InteractionLog
+    from ...datasets.record.mapping import InputMapping
+
     arguments: dict[str, Any] = mapping_arguments(mapping) or InputMapping().arguments()
     if types:
         arguments["types"] = {**arguments.get("types", {}), **{name: name for name in types}}
