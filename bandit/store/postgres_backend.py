@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..._shared.postgres import shared_server
-from ..._shared.postgres_processes import tell
+from ..._shared.postgres_processes import announce
 from .backend import CurrentWeights
 from .postgres_tables import open_tables
 from .postgres_transaction import PostgresTransaction
@@ -43,7 +43,7 @@ class PostgresBackend(SqlBackend):
         super().clear(keep_resets=keep_resets)
         with self.cursor(write=True) as (cursor, state):
             cursor.execute("DELETE FROM fusion_current WHERE state = ?", (state,))
-            tell(cursor)
+            announce(cursor)
 
     def put_current(self, current: CurrentWeights) -> None:
         """Keep what every process is to serve now, and let the others know."""
@@ -54,7 +54,7 @@ class PostgresBackend(SqlBackend):
                 "generation = excluded.generation, text = excluded.text",
                 (state, *current),
             )
-            tell(cursor)
+            announce(cursor)
 
     def current(self, known: str | None) -> CurrentWeights | None:
         """Return what every process is to serve now, None where there is nothing."""

@@ -139,7 +139,7 @@ class LogConnections:
         del namespace
         keep_counters(cursor)
 
-    def tell(self, cursor: sqlite3.Cursor) -> None:
+    def announce(self, cursor: sqlite3.Cursor) -> None:
         """Do nothing: other processes of the machine look every now and then."""
 
     def drop_before(self, time: int) -> int:

@@ -80,7 +80,7 @@ class LogDatabase(Protocol):
         """
         ...
 
-    def tell(self, cursor: Any) -> None:
+    def announce(self, cursor: Any) -> None:
         """Let other processes know, if there may be any, that a transaction changed something."""
         ...
 

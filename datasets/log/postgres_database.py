@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._shared.postgres import PostgresCursor, PostgresServer
-from ..._shared.postgres_processes import tell
+from ..._shared.postgres_processes import announce
 from . import postgres_tables as tables
 from .postgres_dialect import PostgresDialect
 from .postgres_insert import insert_group, lock_namespace, make_room, touch
@@ -97,9 +97,9 @@ class PostgresLog:
             (namespace, namespace),
         )
 
-    def tell(self, cursor: PostgresCursor) -> None:
+    def announce(self, cursor: PostgresCursor) -> None:
         """Let other processes know that a transaction has changed something."""
-        tell(cursor)
+        announce(cursor)
 
     def drop_before(self, time: int) -> int:
         """Drop the months that lie before a time, of all namespaces; return how many rows went."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rankloom import InteractionLog
-from rankloom._shared.postgres_processes import Leases, Listener, tell
+from rankloom._shared.postgres_processes import Leases, Listener, announce
 from rankloom.bandit import FusionBandit, open_store
 from rankloom.errors import InvalidInputError
 from rankloom.service import ServiceSettings
@@ -190,11 +190,11 @@ def test_a_listener_hears_others_and_not_itself(postgres_url, monkeypatch):
         listener = Listener(server, heard.set)
         assert heard.wait(60)  # that it listens now
         heard.clear()
-        log.connections.writer.run(tell)
+        log.connections.writer.run(announce)
         assert not heard.wait(1.0)
         with monkeypatch.context() as other:
             other.setattr("rankloom._shared.postgres_processes._OURS", "another")
-            log.connections.writer.run(tell)
+            log.connections.writer.run(announce)
             assert not heard.wait(0.2)
         log.connections.writer.run(tell_of_another)
         assert heard.wait(60)

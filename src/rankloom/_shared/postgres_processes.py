@@ -120,6 +120,6 @@ class Listener:
                 self._stopping.wait(RETRY_SECONDS)
 
 
-def tell(cursor: PostgresCursor) -> None:
+def announce(cursor: PostgresCursor) -> None:
     """Let other processes know, once the transaction has committed, that there is something new."""
     cursor.execute("SELECT pg_notify(?, ?)", (CHANNEL, _OURS))

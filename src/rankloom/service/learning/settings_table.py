@@ -200,7 +200,7 @@ class SettingsTable:
                 "ON CONFLICT (namespace, retriever_id) DO UPDATE SET settings = excluded.settings",
                 (*key, msgspec.json.encode(settings).decode()),
             )
-            self._file.tell(cursor)
+            self._file.announce(cursor)
             return settings
 
         return self._file.writer.run(step, key.namespace)
