@@ -207,6 +207,9 @@ class _Opener:
         """Take whatever file there is next time."""
         self._identity = None
 
+    def make_ready(self) -> None:
+        """Do nothing: SQLite needs no thread."""
+
     def session(self) -> _Session:
         """Return a new connection to write by."""
         return _Session(self)

@@ -121,6 +121,10 @@ class _Opener:
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
 
+    def make_ready(self) -> None:
+        """Open the pool of connections, which starts a thread."""
+        self._server.make_ready()
+
     def session(self) -> _Session:
         """Return a new connection to write by."""
         return _Session(self._server)

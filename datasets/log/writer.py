@@ -6,9 +6,10 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
-from ...errors import InvalidInputError, StoreBusyError, StoreError
+from ...errors import IntegrityError, InvalidInputError, StoreBusyError, StoreError
 from .group import MAX_GROUP
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class WriteSession(Protocol):
 
 class Opener(Protocol):
     """Where the writer's connection comes from."""
+
+    def make_ready(self) -> None:
+        """Do what cannot be done while the interpreter ends, such as to start threads."""
+        ...
 
     def session(self) -> WriteSession:
         """Return a new connection to write by."""
@@ -116,6 +121,10 @@ class Writer:
             msg = f"rows: at most {MAX_GROUP:,} at once, got {len(rows):,}; send them in parts"
             raise InvalidInputError(msg)
         size = sum([row.size for row in rows])
+        if self._thread is None:
+            # What waits when the interpreter ends is written then. Errors come with the rows.
+            with suppress(StoreError, IntegrityError):
+                self._opener.make_ready()
         with self._condition:
             if self._queue and (self._rows + len(rows) > MAX_ROWS or self._size + size > MAX_BYTES):
                 msg = f"{self._rows:,} interactions wait to be written; try again later"

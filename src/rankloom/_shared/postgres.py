@@ -285,6 +285,11 @@ class PostgresServer:
             )
             raise StoreError(msg) from error
 
+    def make_ready(self) -> None:
+        """Open the pool of connections, after the tables are made or found."""
+        with self.errors():
+            self._ready()
+
     def _ready(self) -> Any:
         """Return the pool of this process, after the tables are made or found."""
         with self._lock:
