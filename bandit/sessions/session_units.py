@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..base.timestamps import NO_TIME
-from ..units.record import UNIT, hash_keys
+from ..units.record import hash_keys, joined_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,14 +85,6 @@ class SessionUnits:
     @classmethod
     def joined(cls, parts: Sequence[SessionUnits]) -> SessionUnits:
         """Return the units of several sessions of the same arms, one or more."""
-        # np.concatenate compares the fields of structured arrays one by one, which takes longer.
-        records, at = np.empty(sum(map(len, parts)), UNIT), 0
-        scored = 0
-        for part in parts:
-            rows = records[at : at + len(part)]
-            rows[:] = part.records
-            if scored:
-                rows["scored"][rows["scored"] >= 0] += scored
-            at, scored = at + len(part), scored + len(part.contributions)
+        records = joined_records([(part.records, len(part.contributions)) for part in parts])
         contributions = np.concatenate([part.contributions for part in parts])
         return cls(parts[0].arms, records, contributions, max(part.newest for part in parts))

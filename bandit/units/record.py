@@ -105,18 +105,24 @@ class UnitBatch(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[UnitBatch]) -> UnitBatch:
         """Return the units of several batches, one or more."""
-        # np.concatenate compares the fields of structured arrays one by one, which takes longer.
-        records, at, scored = np.empty(sum(len(part.records) for part in parts), UNIT), 0, 0
-        for part in parts:
-            rows = records[at : at + len(part.records)]
-            rows[:] = part.records
-            if scored:
-                rows["scored"][rows["scored"] >= 0] += scored
-            at, scored = at + len(part.records), scored + len(part.scores)
+        records = joined_records([(part.records, len(part.scores)) for part in parts])
         scores, contributions = zip(
             *((part.scores, part.contributions) for part in parts), strict=True
         )
         return cls(records, np.concatenate(scores), np.concatenate(contributions))
+
+
+def joined_records(parts: Sequence[tuple[NDArray[np.void], int]]) -> NDArray[np.void]:
+    """Return records of several batches, each with the number of its rows of scores."""
+    # np.concatenate compares the fields of structured arrays one by one, which takes longer.
+    records, at, scored = np.empty(sum(len(part) for part, _ in parts), UNIT), 0, 0
+    for part, of_part in parts:
+        rows = records[at : at + len(part)]
+        rows[:] = part
+        if scored:
+            rows["scored"][rows["scored"] >= 0] += scored
+        at, scored = at + len(part), scored + of_part
+    return records
 
 
 def hash_key(execution: int, document: int) -> int:

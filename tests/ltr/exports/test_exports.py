@@ -72,7 +72,7 @@ def rows_of(ranker: Ranker) -> np.ndarray:
             continue
         of_feature = table[(table["split_feature"] == name) & (table["decision_type"] == "<=")]
         cuts = of_feature["threshold"].astype(float).to_numpy()
-        cuts = cuts[np.abs(cuts) < 1e38]  # one of 1.8e308 only tells missing values from others
+        cuts = cuts[np.abs(cuts) < 1e38]  # one of 1.8e308 only separates missing values from others
         if not len(cuts):
             continue
         near = rng.choice(cuts, N).astype(np.float32)
