@@ -41,12 +41,23 @@ def held_out_scores(
     InvalidInputError
         If the pairs have no times, or a part would be empty.
     """
+    _, later, past = split_and_fit(ranker, pairs, test_fraction)
+    return scores_from(pairs, later, past)
+
+
+def split_and_fit(
+    ranker: Any, pairs: TrainingPairs, test_fraction: float
+) -> tuple[TrainingPairs, TrainingPairs, Any]:
+    """Return the earlier and the later pairs, and a copy of the ranker fitted on the earlier ones.
+
+    Raises `InvalidInputError` if the pairs have no times, or a part would be empty.
+    """
     from sklearn.base import clone
 
     earlier, later = split_by_time(pairs, test_fraction=test_fraction)
     past: Any = clone(ranker)
     past.fit(earlier)
-    return scores_from(pairs, later, past)
+    return earlier, later, past
 
 
 def scores_from(pairs: TrainingPairs, later: TrainingPairs, past: Any) -> NDArray[np.float64]:

@@ -10,12 +10,11 @@ import numpy as np
 from ..._shared.checks import checked_number
 from ..._shared.clustered import ClusteredErrors
 from ..._shared.plain import plain
-from ...datasets.pairs.splits import split_by_time
 from ...errors import InvalidInputError
 from ..exposure.frequency_bands import BANDS, band_of
 from ..metrics.ranked_lists import rank_lists
 from ..metrics.ranking import discounts
-from .held_out import scores_from
+from .held_out import scores_from, split_and_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,11 +198,7 @@ def gated_memory(
     InvalidInputError
         If the pairs have no times, or a part would be empty.
     """
-    from sklearn.base import clone
-
-    earlier, later = split_by_time(pairs, test_fraction=test_fraction)
-    past: Any = clone(ranker)
-    past.fit(earlier)
+    earlier, later, past = split_and_fit(ranker, pairs, test_fraction)
     report = memory.fit(earlier, prior=past).evaluate(later, past)
     memory.fit(pairs, prior=ranker, held_out=scores_from(pairs, later, past)).restrict(report)
     return report
