@@ -88,7 +88,8 @@ def test_published_weights_are_noted_with_intervals_that_hold_what_is_served(sto
     served = [weights.sample(session_id=f"s{n}")["text"] for n in range(2_000)]
     text = record.weights["text"]
     share = np.mean([text.low <= each <= text.high for each in served])
-    assert 0.8 < share < 0.98
+    # Between two order statistics of 100 draws lies a share that is Beta(89, 12): 0.88, s.d. 0.032.
+    assert 0.75 < share < 0.99
     assert text.low < text.mean < text.high
 
 
