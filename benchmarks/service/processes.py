@@ -84,9 +84,9 @@ def bare(folder: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[Running]:
-    """Run `rankloom serve` over files in a folder."""
-    command = [sys.executable, "-m", "rankloom"]
+def service(folder: Path, python: str = sys.executable) -> Iterator[Running]:
+    """Run `rankloom serve` of an interpreter over files in a folder."""
+    command = [python, "-m", "rankloom"]
     tokens = ["--namespace", "shop", "--role", "admin", "--token-file", str(folder / "tokens")]
     made = subprocess.run(
         [*command, "token", "new", *tokens], check=True, capture_output=True, text=True
