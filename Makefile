@@ -14,14 +14,15 @@ MODERN = import sys; sys.exit(sys.version_info < (3, 11))
 # Tests start processes and several workers: each would compile all of the library and the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow check clean
+.PHONY: help demo test test-slow check docs clean
 
 help:
 	@echo "make demo       simulate interactions, measure their bias, train rankers, learn weights"
 	@echo "make test       the tests that are not slow (ARGS='-k name' picks some)"
 	@echo "make test-slow  the slow tests"
 	@echo "make check      lint, format, import layers and types"
-	@echo "make clean      remove $(VENV) and demo-output"
+	@echo "make docs       the documentation site, in docs/_build/html"
+	@echo "make clean      remove $(VENV), demo-output and what the site was built from and to"
 
 demo: $(VENV)/.installed-run
 	@$(BIN)/rankloom demo demo-output
@@ -39,8 +40,14 @@ check: $(VENV)/.installed-check
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# Two pages at a time: each cell uses one thread. Cells that ran before are not run again.
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 --builder html \
+	  --doctree-dir docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) demo-output
+	rm -rf $(VENV) demo-output docs/_build docs/reference/generated
 
 $(VENV)/.installed-run: $(VENV)/.created
 	@$(INSTALL) --editable '.[report]'
@@ -53,6 +60,10 @@ $(VENV)/.installed-test: $(VENV)/.created
 $(VENV)/.installed-check: $(VENV)/.installed-test
 	@$(INSTALL) --group check
 	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.created
+	@$(INSTALL) --editable '.[all]' --group docs
+	@touch $@ $(VENV)/.installed-run
 
 # A venv that works is used again. Debian packages ensurepip apart: there the outer pip installs pip.
 # pip 25.1 is the first with --group.

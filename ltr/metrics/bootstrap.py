@@ -48,7 +48,7 @@ def paired_bootstrap(
 
     Queries are drawn with replacement; the difference of the means is taken over each draw
     (Efron and Tibshirani 1993; Sakai, SIGIR 2006). The interval holds its middle `confidence`;
-    p = (1 + #{|d* - d| >= |d|}) / (n + 1) for the difference d and the draws' d*.
+    ``p = (1 + #{|d* - d| >= |d|}) / (n + 1)`` for the difference d and the draws' d*.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class SimilarItems(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
     ----------
     method : {"cosine", "bm25", "ease", "low_rank"}
         How similar two documents are. With x_i the documents' columns of the matrix: "cosine" is
-        x_i'x_j / (|x_i| |x_j|); "bm25" the same of columns weighted by BM25, so that users who
+        ``x_i'x_j / (|x_i| |x_j|)``; "bm25" the same of columns weighted by BM25, so that users who
         engage with everything count less; "ease" the weight of i in the ridge regression of j on
         all other documents (see `rankloom.retrieval.neighbours.ease`), which is not symmetric, may
         be negative, and takes the square of the number of documents in memory; "low_rank" the

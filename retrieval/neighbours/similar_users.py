@@ -37,7 +37,7 @@ class SimilarUsers(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
     Parameters
     ----------
     method : {"cosine", "bm25"}
-        How similar two users are: "cosine" is x_u'x_v / (|x_u| |x_v|) of their rows of the matrix;
+        How similar two users are: "cosine" is ``x_u'x_v / (|x_u| |x_v|)`` of their rows;
         "bm25" the same of rows weighted by BM25, so that documents that all users engage with count
         less. (EASE is a regression of documents: see `SimilarItems`.)
     n_neighbours : int

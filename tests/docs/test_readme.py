@@ -1,17 +1,14 @@
 """The snippets of the README run as printed; links and tables of the documents are complete."""
 
-import contextlib
-import os
-import random
 import re
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
-import polars as pl
 import pytest
+
+from . import snippets
+from .snippets import free_port, run_python, run_shell
+from .warehouse import write_warehouse
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,20 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def blocks(language):
     """Return the code blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def run(command, folder):
-    """Run a command in an empty folder, with this environment's rankloom on the path."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return snippets.blocks(README, language)
 
 
 def test_the_two_commands_come_first_and_exist():
@@ -48,7 +32,7 @@ def test_the_two_commands_come_first_and_exist():
 def test_the_quickstart_is_ten_lines_and_runs_as_printed(tmp_path):
     code = blocks("python")[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
-    done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+    done = run_python(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Examination by position" in done.stdout
     assert "nDCG@10" in done.stdout
@@ -59,7 +43,7 @@ def test_every_further_snippet_runs_as_printed(tmp_path):
     further = blocks("python")[1:]
     assert further
     for code in further:
-        done = run([sys.executable, "-W", "error", "-c", code], tmp_path)
+        done = run_python(code, tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout
 
@@ -73,39 +57,18 @@ def shell_session(word):
 @pytest.mark.slow
 def test_the_shell_session_runs_as_printed(tmp_path):
     session = shell_session("rankloom simulate")
-    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    done = run_shell(session, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "\nThe gate passes: 1,000 executions" in done.stdout
     assert '"position":0' in done.stdout.splitlines()[-1]
     assert (tmp_path / "curve.png").stat().st_size > 0
 
 
-def write_export(folder, name, shown_name, executions):
-    """Write an export such as the README describes, with clicks that prefer cheap products."""
-    noise = random.Random(name)
-    shown, events = [], []
-    for e in range(executions):
-        chosen = noise.sample(range(40), 6)
-        for rank, sku in enumerate(chosen, 1):
-            row = {"request": f"{name}{e}", "sku": 1000 + sku, "rank": rank}
-            row |= {"term": f"shoes {e % 9}", "ts": 1_767_225_600_000 + e * 60_000}
-            shown.append(row)
-            if noise.random() < (0.7 if sku < 15 else 0.1) / rank:
-                event = noise.choice(["Click", "Click", "Buy", "Prebook"])
-                events.append({**row, "event": event, "ts": row["ts"] + 500})
-    pl.DataFrame(shown).write_parquet(folder / shown_name)
-    pl.DataFrame(events).write_csv(folder / f"{name}.csv")
-
-
 @pytest.mark.slow
 def test_the_session_with_an_export_runs_as_printed(tmp_path):
-    write_export(tmp_path, "events", "shown.parquet", 1_200)
-    write_export(tmp_path, "later", "later-shown.parquet", 400)
-    brands = ["acme", "zen", "kit", "moor"] * 10
-    products = {"sku": range(1000, 1040), "price": [9.5 + d for d in range(40)], "brand": brands}
-    pl.DataFrame(products).write_csv(tmp_path / "products.csv")
+    write_warehouse(tmp_path)
     session = shell_session("--suggest-map")
-    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    done = run_shell(session, tmp_path)
     assert done.returncode == 0, done.stderr
     mapping = (tmp_path / "mapping.toml").read_text(encoding="utf-8")
     assert mapping.rstrip() == blocks("toml")[0].rstrip()
@@ -115,20 +78,12 @@ def test_the_session_with_an_export_runs_as_printed(tmp_path):
     assert '"position":0' in done.stdout.splitlines()[-1]
 
 
-def free_port():
-    """Return a free port outside the range from which the system assigns ports by itself."""
-    for port in random.sample(range(10_000, 30_000), 100):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    return pytest.fail("no port is free")
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_session_with_the_service_runs_as_printed_but_on_a_free_port(tmp_path):
     port = free_port()
     session = shell_session("rankloom serve").replace("8000", str(port))
-    done = run(["bash", "-euo", "pipefail", "-c", session], tmp_path)
+    done = run_shell(session, tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"serving on http://127.0.0.1:{port}" in done.stdout
     assert '"deduplicated":false' in done.stdout
