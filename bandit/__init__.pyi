@@ -1,3 +1,4 @@
+from .._shared.gate_display import GateDisplay as GateDisplay
 from .base.identity import Identity as Identity
 from .base.rewards import RewardTable as RewardTable
 from .base.sums import Sums as Sums

@@ -43,6 +43,7 @@ from .pairs.splits import (
 )
 from .pairs.training_pairs import TrainingPairs as TrainingPairs
 from .position_bias.display import PositionBiasDisplay as PositionBiasDisplay
+from .position_bias.display import SwapGraphDisplay as SwapGraphDisplay
 from .position_bias.estimator import PositionBias as PositionBias
 from .quality.validation_report import ValidationReport as ValidationReport
 from .reading.duplicates import mark_duplicates as mark_duplicates

@@ -1,3 +1,4 @@
+from .._shared.gate_display import GateDisplay as GateDisplay
 from .counterfactual.from_logs import evaluate_from_logs as evaluate_from_logs
 from .counterfactual.report import CounterfactualReport as CounterfactualReport
 from .debias.relevance import (
@@ -6,6 +7,8 @@ from .debias.relevance import (
 from .debias.relevance import (
     ips_relevance as ips_relevance,
 )
+from .evaluation.display import ComparisonDisplay as ComparisonDisplay
+from .evaluation.display import QueryGainDisplay as QueryGainDisplay
 from .evaluation.gate import compare as compare
 from .evaluation.gate_report import Gate as Gate
 from .evaluation.judged import (

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..._shared.gate import GateMetric, verdict_dict
+from ..._shared.gate_display import GateDisplay
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from .policy_records import PolicyRecord
     from .session_changes import SessionChanges
 
@@ -103,6 +106,10 @@ class WeightsReplay:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON; what is not finite becomes None."""
         return verdict_dict(self)
+
+    def plot(self, ax: Axes | None = None) -> GateDisplay:
+        """Draw the relative gain of every metric, its bound, and the limit."""
+        return GateDisplay(self.metrics, self.passed, self.baseline, self.confidence).plot(ax)
 
     def __str__(self) -> str:
         return "\n".join([*self._verdict(), *self._table(), *self._evidence(), *self._sessions()])

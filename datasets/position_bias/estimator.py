@@ -13,6 +13,7 @@ from ...errors import InvalidInputError, NotIdentifiableError, did_you_mean
 from ..counts.bootstrap import BootstrapSettings
 from ..counts.click_counts import as_pair_counts
 from ..counts.pair_counts import MAX_POSITIONS, count_pairs, n_considered, require_positions
+from ..counts.swap_graph import Swaps
 from ..pairs.positions import position_counts
 from ..pairs.row_blocks import row_blocks
 from ..quality.positions import position_notes
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from ..counts.click_counts import ClickCounts
     from ..pairs.training_pairs import TrainingPairs
-    from .display import PositionBiasDisplay
+    from .display import PositionBiasDisplay, SwapGraphDisplay
 
 logger = logging.getLogger("rankloom")
 
@@ -214,13 +215,7 @@ class PositionBias:
         examination : array-like of float, shape (m,)
             Positive; scaled so that position 0 has 1.
         """
-        curve = np.asarray(examination, dtype=np.float64)
-        if curve.ndim != 1 or len(curve) == 0 or not (np.isfinite(curve) & (curve > 0)).all():
-            msg = (
-                "examination: expected a non-empty list of positive numbers, one per position, "
-                f"got {examination!r}"
-            )
-            raise InvalidInputError(msg)
+        curve = _positive(examination, "examination")
         bias = cls()
         bias._set(known_curve(curve), {}, ())
         return bias
@@ -347,12 +342,49 @@ class PositionBias:
             "curves": {value: curve.to_dict() for value, curve in self.curves_.items()},
         }
 
-    def plot(self, ax: Axes | None = None) -> PositionBiasDisplay:
-        """Draw the curve, or one for each context value, with intervals and band."""
+    def plot(
+        self, ax: Axes | None = None, *, truth: ArrayLike | None = None, log: bool = False
+    ) -> PositionBiasDisplay:
+        """Draw the curve, or one for each context value, with intervals and band.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        truth : array-like of float, optional
+            The curve that is to be found, such as `true_examination` of a simulation; scaled so
+            that position 0 has 1.
+        log : bool
+            Whether the axis of examination is logarithmic.
+
+        Returns
+        -------
+        PositionBiasDisplay
+        """
         from .display import PositionBiasDisplay
 
         curve = self.curve()
-        return PositionBiasDisplay(dict(self.curves_) or {self.estimator: curve}).plot(ax)
+        curves = dict(self.curves_) or {self.estimator: curve}
+        known = None if truth is None else known_curve(_positive(truth, "truth")).examination
+        return PositionBiasDisplay(curves, known, log).plot(ax)
+
+    def plot_swaps(self, ax: Axes | None = None) -> SwapGraphDisplay:
+        """Draw between which positions documents were swapped, and which of them reach position 0.
+
+        Raises
+        ------
+        InvalidInputError
+            If the curve was given, so that it comes from no swaps.
+        """
+        from .display import SwapGraphDisplay
+
+        self._check_fitted()
+        if not len(self.swaps_):
+            msg = "swaps_: the curve was given, not estimated from a log, so there are none to draw"
+            raise InvalidInputError(msg)
+        tied = np.zeros(len(self.swaps_), np.bool_)
+        tied[Swaps(self.swaps_, self.swap_clicks_).component()] = True
+        return SwapGraphDisplay(self.swaps_, tied).plot(ax)
 
     def __str__(self) -> str:
         return self.summary() if hasattr(self, "examination_") else repr(self)
@@ -493,6 +525,18 @@ class PositionBias:
                 f"in load_pairs(..., context=[...]).{did_you_mean(self.by, pairs.context)}"
             )
             raise InvalidInputError(msg)
+
+
+def _positive(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Return a curve that was given, or raise."""
+    curve = np.asarray(values, dtype=np.float64)
+    if curve.ndim != 1 or len(curve) == 0 or not (np.isfinite(curve) & (curve > 0)).all():
+        msg = (
+            f"{name}: expected a non-empty list of positive numbers, one per position, "
+            f"got {values!r}"
+        )
+        raise InvalidInputError(msg)
+    return curve
 
 
 def _executions_by_value(

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.gate import verdict_dict
+from ..._shared.gate_display import GateDisplay
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from ..._shared.gate import GateMetric
 
 
@@ -48,6 +51,10 @@ class Gate:
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain values, ready for JSON; what is not finite becomes None."""
         return verdict_dict(self)
+
+    def plot(self, ax: Axes | None = None) -> GateDisplay:
+        """Draw the relative gain of every metric, its bound, and the limit."""
+        return GateDisplay(self.metrics, self.passed, self.baseline, self.confidence).plot(ax)
 
     def __str__(self) -> str:
         """Return the verdict, a line for every metric, and the reasons."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._shared.drawing import limits_or_nan
 from ...errors import InvalidInputError
 from ..metrics.bootstrap import paired_bootstrap
 from ..metrics.debiased import examination_weighted_dcg
@@ -15,9 +16,11 @@ from ..metrics.ranking import Metric, parse_metric
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from ...datasets.pairs.training_pairs import TrainingPairs
+    from .display import ComparisonDisplay, QueryGainDisplay
 
     Floats = NDArray[np.float64]
 
@@ -73,6 +76,9 @@ class Report:
         Of the intervals.
     notes : list of str
         How to read the numbers.
+    query_gain : ndarray of float64, shape (q,), or None
+        Ranker minus baseline in the first metric, the mean over the executions of every query that
+        has a positive grade; None where there is no baseline. Not part of `to_dict`.
     """
 
     metrics: dict[str, Comparison]
@@ -81,10 +87,45 @@ class Report:
     queries_left_out: int
     confidence: float = 0.95
     notes: list[str] = field(default_factory=list)
+    query_gain: Floats | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        del values["query_gain"]
+        return values
+
+    def plot(self, ax: Axes | None = None) -> ComparisonDisplay:
+        """Draw every metric of ranker and baseline, with the interval of their difference."""
+        from .display import ComparisonDisplay
+
+        compared = list(self.metrics.values())
+        lower, upper = limits_or_nan([each.interval for each in compared])
+        return ComparisonDisplay(
+            metrics=tuple(self.metrics),
+            ranker=np.array([each.ranker for each in compared]),
+            baseline=np.array([each.baseline for each in compared], np.float64),
+            lower=np.array(lower),
+            upper=np.array(upper),
+            baseline_name=self.baseline,
+            confidence=self.confidence,
+        ).plot(ax)
+
+    def plot_gain(self, ax: Axes | None = None) -> QueryGainDisplay:
+        """Draw the gain of every query in the first metric, in ascending order.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no baseline.
+        """
+        from .display import QueryGainDisplay
+
+        if self.query_gain is None:
+            msg = "query_gain: unknown, for there is no baseline; give evaluate(baseline=scores)"
+            raise InvalidInputError(msg)
+        gain = np.sort(self.query_gain)
+        return QueryGainDisplay(gain, next(iter(self.metrics)), self.baseline).plot(ax)
 
     def __str__(self) -> str:
         """Return a table with a line for every metric, and the notes."""
@@ -142,10 +183,13 @@ def evaluate(
     name, other = _baseline(pairs, baseline)
     seed = int(np.random.default_rng(random_state).integers(2**31))
     comparing = _Comparing(pairs.query_code, confidence, n, seed)
-    results = {}
+    results: dict[str, Comparison] = {}
+    query_gain = None
     for metric in [m if isinstance(m, Metric) else parse_metric(m) for m in metrics]:
         values = metric(pairs.y, scores, pairs.group)
         others = None if other is None else metric(pairs.y, other, pairs.group)
+        if not results and others is not None:
+            query_gain = _by_query(values - others, pairs.query_code)
         results[str(metric)] = comparing(values, others)
     if pairs.examination is not None:
         results[DEBIASED_DCG] = _debiased(pairs, scores, other, clip, comparing)
@@ -157,7 +201,15 @@ def evaluate(
         queries_left_out=int((~positive).sum()),
         confidence=confidence,
         notes=_notes(pairs, name),
+        query_gain=query_gain,
     )
+
+
+def _by_query(gain: Floats, query: NDArray[np.int32]) -> Floats:
+    """Return the mean over the executions of every query; those without a value are left out."""
+    used = np.isfinite(gain)
+    _, index = np.unique(query[used], return_inverse=True)
+    return np.asarray(np.bincount(index, gain[used]) / np.bincount(index))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from rankloom.datasets import PositionBias, PositionBiasDisplay
+from rankloom.datasets import PositionBias, PositionBiasDisplay, SwapGraphDisplay
+from rankloom.errors import InvalidInputError
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -48,6 +49,54 @@ def test_every_context_value_has_a_labelled_line(axes, simulated):
 def test_a_given_curve_draws_without_limits_or_warnings(axes):
     PositionBias.from_curve([1.0, 0.5]).plot(axes)
     assert axes.lines[0].get_ydata().tolist() == [1.0, 0.5]
+
+
+def test_the_truth_is_drawn_relative_to_its_first_position(axes):
+    PositionBias.from_curve([1.0, 0.5]).plot(axes, truth=[0.8, 0.2])
+    assert axes.lines[1].get_ydata().tolist() == [1.0, 0.25]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["auto", "truth"]
+
+
+def test_a_logarithmic_axis_is_drawn_on_demand(axes):
+    PositionBias.from_curve([1.0, 0.5]).plot(axes, log=True)
+    assert axes.get_yscale() == "log"
+
+
+@pytest.mark.parametrize("truth", [[1.0, 0.0], [], [[1.0]]])
+def test_a_truth_that_is_no_curve_is_refused(truth):
+    with pytest.raises(InvalidInputError, match="truth: expected"):
+        PositionBias.from_curve([1.0]).plot(truth=truth)
+
+
+def test_intervals_stand_at_their_positions(axes, simulated):
+    bias = PositionBias("all_pairs", n_bootstrap=20).fit(simulated(1000))
+    bias.plot(axes)
+    for position, segment in enumerate(axes.collections[1].get_segments()):
+        assert segment[:, 0].tolist() == [position, position]
+        assert segment[:, 1].tolist() == [bias.lower_[position], bias.upper_[position]]
+
+
+def test_swaps_are_drawn_cell_by_cell_without_the_diagonal(axes, simulated):
+    bias = PositionBias("all_pairs", n_bootstrap=0).fit(simulated(1000))
+    display = bias.plot_swaps(axes)
+    assert isinstance(display, SwapGraphDisplay)
+    drawn = axes.images[0].get_array()
+    off = ~np.eye(len(bias.swaps_), dtype=bool)
+    np.testing.assert_array_equal(drawn.filled(0)[off], bias.swaps_[off])
+    assert drawn.mask.diagonal().all()
+    assert display.tied.sum() == len(bias.examination_)
+
+
+def test_positions_that_are_not_tied_are_crossed_out(axes):
+    swaps = np.array([[9, 4, 0], [4, 7, 0], [0, 0, 3]])
+    SwapGraphDisplay(swaps, tied=np.array([True, True, False])).plot(axes)
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[2.0, 2.0]]]
+    assert sorted(text.get_text() for text in axes.texts) == ["4", "4"]
+
+
+def test_a_given_curve_has_no_swaps_to_draw():
+    with pytest.raises(InvalidInputError, match="was given"):
+        PositionBias.from_curve([1.0, 0.5]).plot_swaps()
 
 
 def test_without_axes_a_figure_is_made():
