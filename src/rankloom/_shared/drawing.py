@@ -184,7 +184,7 @@ def shortened(text: str, width: int = LABEL_WIDTH) -> str:
     >>> shortened("a price of $5 or $6", 12)
     'a price of …'
     >>> shortened("$5")
-    '\\\\$5'
+    '\\$5'
     """
     flat = " ".join(text.split())
     cut = flat if len(flat) <= width else f"{flat[: width - 1]}…"
