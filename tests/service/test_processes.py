@@ -11,7 +11,6 @@ from rankloom._shared.postgres_processes import Leases, Listener, announce
 from rankloom.bandit import FusionBandit, open_store
 from rankloom.errors import InvalidInputError
 from rankloom.service import ServiceSettings
-from rankloom.service.http.tokens import add_token
 from rankloom.service.learning import retrievers as module
 from rankloom.service.learning.retriever import _is_out
 from rankloom.service.learning.retrievers import Retrievers
@@ -213,40 +212,3 @@ def test_several_processes_over_a_file_are_refused(name):
     with pytest.raises(InvalidInputError, match=f"workers: 2 processes .* {name} is not"):
         ServiceSettings(**urls, token_file="t", workers=2)  # noqa: S106
     assert ServiceSettings(**urls, token_file="t").workers == 1  # noqa: S106
-
-
-def test_a_second_tenant_gets_nothing_by_the_ids_of_the_first(serve_with, postgres_url, tmp_path):
-    """Each route, with the first one's ids."""
-    token = add_token(tmp_path / "tokens", "stranger", "admin")
-    client = serve_with(log=postgres_url, state=postgres_url)
-    theirs = {"authorization": f"Bearer {token}"}
-    assert client.post({"feature_uris": ARMS}, f"{FUSION}/enable").status_code == 200
-    own = client.post(row(1)).json()["interaction_id"]
-    assert client.post(row(2)).status_code == 200
-
-    def tried(method, path, body=None):
-        return client.http.request(method, path, headers=theirs, json=body)
-
-    one = f"{INTERACTIONS}/{own}"
-    assert tried("GET", one).status_code == 404
-    assert tried("DELETE", one).json()["deleted"] is False
-    assert tried("POST", f"{INTERACTIONS}/list", {"user_id": "u0"}).json()["items"] == []
-    filters = {"OR": [{"field": "position", "operator": "gte", "value": 0}]}
-    assert tried("POST", f"{INTERACTIONS}/list", {"filters": filters}).json()["items"] == []
-    for path in ("weights", "weights/u0", "stats", "history", "changes"):
-        assert tried("GET", f"{FUSION}/{path}").status_code == 404, path
-    for method, path, body in (
-        ("POST", "disable", None),
-        ("POST", "rollout", {"rollout_pct": 5.0}),
-        ("POST", "rollback/0123456789abcdef", None),
-        ("POST", "resume", None),
-        ("POST", "users/u0/opt-out", None),
-        ("POST", "users/u0/opt-in", None),
-        ("DELETE", "users/u0", None),
-    ):
-        assert tried(method, f"{FUSION}/{path}", body).status_code in {404, 405}, path
-    # The same id is free in the other namespace, and names another record there.
-    mine = tried("POST", INTERACTIONS, {**row(9), "interaction_id": own}).json()
-    assert mine["feature_id"] == "d9"
-    assert client.get(one).json()["feature_id"] == "d1"
-    assert client.get(f"{FUSION}/stats").json()["settings"]["rollout_pct"] == 100.0
