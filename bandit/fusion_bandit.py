@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, get_args
 
+from .._shared.summary import Summary, Table
+from .._shared.summary_html import summary_html
 from ..datasets.record.mapping import InputMapping
 from ..errors import InvalidInputError, NoExposuresError, NotPicklableError
 from .base.timestamps import moment_of
@@ -581,4 +583,18 @@ class FusionBandit:
         return (
             f"FusionBandit({self.namespace}/{self.retriever_id}, "
             f"{len(self.feature_uris)} channels, {units} units)"
+        )
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        sums = self.evidence.sums()
+        weights = self.mean() if sums.N.any() else {}
+        rows = [
+            (uri, weights.get(uri), exposures, successes)
+            for uri, exposures, successes in zip(sums.arms, sums.N[0], sums.S[0], strict=True)
+        ]
+        return Summary(
+            repr(self), [Table.of(["feature_uri", "weight", "exposures", "successes"], rows)]
         )

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator
 
+from .._shared.summary import Summary, Table
+from .._shared.summary_html import summary_html
 from .._shared.threads import load_lightgbm
 from ..errors import IntegrityError, InvalidInputError
 from . import fitting
@@ -531,3 +533,22 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         if not hasattr(self, "booster_"):
             msg = "this Ranker is not fitted yet; call fit(pairs), or Ranker.load(folder)"
             raise InvalidInputError(msg)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return both forms: scikit-learn's own would hold a script."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _summary(self) -> Summary:
+        if not hasattr(self, "booster_"):
+            return Summary(f"{self!r}: not fitted")
+        gain = self.feature_importances()
+        total = sum(gain.values()) or 1.0
+        rows = [(name, f"{value / total:.1%}") for name, value in gain.items()]
+        trees = f"{self.best_iteration_:,} trees, {len(rows):,} features"
+        choice = [] if self.choice_ is None else str(self.choice_).split("\n")
+        return Summary(
+            f"{self!r}: {trees}", [Table.of(["feature", "gain"], rows)], [*choice, *self.notes_]
+        )

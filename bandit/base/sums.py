@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
+
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
 FAINTEST: Final = 1e-300
@@ -85,6 +90,43 @@ class Sums:
         """
         scored = with_scores and self.A is not None and bool(self.A[0, -1, -1] > 0.0)
         return scored or bool(self.N.sum() > 0.0)
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each context and channel: ``context``, ``feature_uri``, N, S, F, Q.
+
+        ``context`` is its names, joined by spaces, "global" for all; the row where `contexts` is
+        None.
+        """
+        import polars as pl
+
+        rows, arms = self.N.shape
+        names = range(rows) if self.contexts is None else self.contexts
+        named = [
+            " ".join(each) or "global" if isinstance(each, tuple) else str(each) for each in names
+        ]
+        return pl.DataFrame(
+            {
+                "context": np.repeat(named, arms) if rows else pl.Series([], dtype=pl.String),
+                "feature_uri": pl.Series(list(self.arms) * rows, dtype=pl.String),
+                **{name: getattr(self, name).ravel() for name in "NSFQ"},
+            }
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"Sums: {len(self.N):,} contexts, {len(self.arms)} channels",
+            [Table.of_frame(self.to_frame())],
+        )
 
 
 class ArmSums(NamedTuple):

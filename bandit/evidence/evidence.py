@@ -10,6 +10,8 @@ import numpy as np
 
 from ..._shared.checks import checked_number
 from ..._shared.ids import stable_id
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, did_you_mean
 from ..base.channels import checked_arms
 from ..base.contexts import Context, keys_of
@@ -548,6 +550,26 @@ class Evidence:
             )
             raise InvalidInputError(msg)
         return moment
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        found, sums = self.summary, self.sums()
+        units = found.open_units + found.closed_units
+        rows = zip(sums.arms, sums.N[0], sums.S[0], sums.F[0], strict=True)
+        cut = found.compacted_before
+        return Summary(
+            f"Evidence: {units:,} units, {len(sums.arms)} channels",
+            [Table.of(["feature_uri", "exposures", "successes", "negatives"], rows)],
+            [
+                f"{found.units_without_exposure:,} units without exposure",
+                *([] if cut is None else [f"compacted before {cut:%Y-%m-%d %H:%M}"]),
+            ],
+        )
 
 
 def checked_max_users(max_users: int | None) -> int | None:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from .normalise import Runs, normalise
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
     from .normalise import Floats, FusionMethod, Integers
@@ -54,6 +58,30 @@ class FusedColumns:
     score: Floats
     channel_scores: Floats
     found: NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each document: ``query``, ``document``, ``position``, ``score``."""
+        import polars as pl
+
+        names = ("query", "document", "position", "score")
+        return pl.DataFrame({name: getattr(self, name) for name in names})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        queries = len(np.unique(self.query))
+        return Summary(
+            f"FusedColumns: {len(self.query):,} documents of {queries:,} queries",
+            [Table.of_frame(self.to_frame())],
+        )
 
 
 def by_list(hits: Hits) -> Hits:

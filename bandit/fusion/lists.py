@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..base.channels import checked_weights
 from .combine import Hits, by_list, check_options, combine
@@ -19,6 +21,8 @@ from .normalise import check_method
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
     from .normalise import Floats, FusionMethod
@@ -80,6 +84,41 @@ class Fused:
             }
             for scores, found in zip(self.channel_scores.tolist(), self.found.tolist(), strict=True)
         ]
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each document, best first.
+
+        ``feature_id``, ``score``, and each channel's score under its feature_uri: null where the
+        channel did not find the document.
+        """
+        import polars as pl
+
+        channels = {
+            uri: np.where(self.found[:, i], self.channel_scores[:, i], np.nan)
+            for i, uri in enumerate(self.feature_uris)
+        }
+        frame = pl.DataFrame({"feature_id": self.documents, "score": self.scores, **channels})
+        return frame.fill_nan(None)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"Fused: {len(self.documents):,} documents of {len(self.feature_uris)} channels, "
+            f"{self.method}",
+            [
+                Table.of_frame(self.to_frame()),
+                Table.of(["feature_uri", "weight"], self.weights.items()),
+            ],
+        )
 
 
 def fuse(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
+
 LEFT_OUT: Final = (
     "quarantined",
     "without_execution",
@@ -98,3 +101,28 @@ class UpdateReport:
     def left_out(self, *also: str) -> dict[str, int]:
         """Return the counts of what was left out, 0 too, by name; and some further counts."""
         return {name: getattr(self, name) for name in (*LEFT_OUT, *also)}
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "units opened": self.units_opened,
+            "rows that changed a unit": self.rows_changing,
+            "rows placed": self.rows_placed,
+            "rows of lists": self.list_level,
+            "units without exposure": self.units_without_exposure,
+        }
+        left_out = {name.replace("_", " "): n for name, n in self.left_out().items() if n}
+        return Summary(
+            f"UpdateReport: {self.rows:,} rows, {self.rows_used:,} used",
+            [
+                Table.of_counts(counts),
+                Table.of_counts(left_out, "left out"),
+                Table.of_counts(self.quarantine_reasons, "quarantined because"),
+            ],
+            self.notes,
+        )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, interval, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, NoExposuresError
 from ..base.timestamps import NO_TIME
 from ..evidence.evidence import Evidence
@@ -16,6 +18,8 @@ from ..posterior.noise import FixedNoise
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
     from ...datasets.record.mapping import InputMapping
@@ -87,6 +91,53 @@ class LearningCurve:
                 for name in ("weights", "lower", "upper", "entropy", "width")
             },
         }
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each step and channel.
+
+        ``step``, ``time``, ``executions``, ``feature_uri``, ``weight``, ``lower``, ``upper``,
+        and the step's ``entropy``.
+        """
+        import polars as pl
+
+        steps, arms = self.weights.shape
+        by_step = {"step": np.arange(steps), "time": self.times, "executions": self.executions}
+        return pl.DataFrame(
+            {
+                **{name: np.repeat(values, arms) for name, values in by_step.items()},
+                "feature_uri": list(self.feature_uris) * steps,
+                "weight": self.weights.ravel(),
+                "lower": self.lower.ravel(),
+                "upper": self.upper.ravel(),
+                "entropy": np.repeat(self.entropy, arms),
+            }
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        settled = self.settled
+        rows = [
+            (uri, interval((self.lower[-1, i], self.upper[-1, i])), self.weights[-1, i])
+            for i, uri in enumerate(self.feature_uris)
+        ]
+        return Summary(
+            f"LearningCurve: {len(self.times):,} steps, {int(self.executions[-1]):,} executions",
+            [Table.of(["feature_uri", f"{self.confidence:.0%} interval", "weight"], rows)],
+            [
+                "no weight has settled"
+                if settled is None
+                else f"settled from {int(self.executions[settled]):,} executions on"
+            ],
+        )
 
 
 def learning_curve(

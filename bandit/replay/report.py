@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..._shared.gate import GateMetric, verdict_dict
+from ..._shared.gate import GateMetric, gate_frame, gate_table, verdict_dict
 from ..._shared.gate_display import GateDisplay
+from ..._shared.summary import Summary, Table, interval
+from ..._shared.summary_html import summary_html
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     from matplotlib.axes import Axes
 
     from .policy_records import PolicyRecord
@@ -174,6 +178,34 @@ class WeightsReplay:
             ),
             *(f"note: {note}" for note in self.notes),
         ]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each metric: ``metric``, the fields of `GateMetric`, ``passed``."""
+        return gate_frame(self.metrics)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        title, *reasons = (line for line in self._verdict() if line)
+        policies = [
+            (p.policy, p.lists, p.reward, p.difference, interval(p.interval, "+.4f"))
+            for p in self.policies
+        ]
+        names = ["policy", "lists", "reward a list", "difference", "interval"]
+        lines = [line for line in (self._evidence()[1], *self._sessions()) if line]
+        return Summary(
+            title,
+            [gate_table(self.metrics, f"{self.confidence:.0%} bound"), Table.of(names, policies)],
+            [*reasons, *lines],
+        )
 
 
 def _interval(ends: tuple[float, float]) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, Self
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ..base.contexts import GLOBAL
 from ..interactions.live_event import query_text
 from ..posterior.fusion_posterior import session_theta
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
     from ..base.contexts import Context
     from ..base.sums import QuerySums
     from ..interactions.live_event import Query
@@ -163,6 +168,32 @@ class Explanation:
             )
             lines.append(line + ("" if arm.slope is None else f"  {arm.slope:6.3f}"))
         return lines
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each channel: the fields of `ArmExplanation`."""
+        import polars as pl
+
+        return pl.DataFrame([asdict(arm) for arm in self.arms])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        title, *lines = self._head()
+        names = ["feature_uri", "weight", "success rate", "strength", "exposures", "successes"]
+        rows = [
+            tuple(asdict(arm).values()) for arm in sorted(self.arms, key=lambda arm: -arm.weight)
+        ]
+        return Summary(
+            title, [Table.of([*names, "negatives", "slope"], rows)], [*lines, *self.notes]
+        )
 
 
 def _arms(

@@ -12,6 +12,8 @@ import numpy as np
 
 from ..._shared.atomic_files import write_whole
 from ..._shared.digests import blake2b_hex, canonical_json, content_of_json, json_with_digest
+from ..._shared.summary import Summary, Table, interval
+from ..._shared.summary_html import summary_html
 from ...errors import IntegrityError, UnreadableSourceError
 from ..base.sums import QuerySums
 from ..base.timestamps import as_datetime
@@ -25,6 +27,9 @@ from .weight_server import SampledWeights, WeightServer
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    import polars as pl
 
     from ..base.contexts import Context
     from ..base.sums import ArmSums
@@ -340,3 +345,22 @@ class FusionWeights:
             retriever_id=content["retriever_id"],
         )
         return cls(posterior, server, segment_by=content["segment_by"], time=content["time"])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each channel: ``feature_uri`` and its `intervals`."""
+        import polars as pl
+
+        rows = [(uri, *found) for uri, found in self.intervals().items()]
+        return pl.DataFrame(rows, ["feature_uri", "mean", "lower", "upper"], orient="row")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        found = self.intervals() if self.posterior.has_evidence else {}
+        rows = [(uri, w.mean, interval((w.low, w.high))) for uri, w in found.items()]
+        return Summary(repr(self), [Table.of(["feature_uri", "weight", "90% of requests"], rows)])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -84,3 +87,14 @@ class Served(dict[str, float]):
         if self.shadow is not None:
             fusion["shadow"] = dict(self.shadow)
         return {"fusion": fusion}
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        by = f", randomised by {self.randomised_by}" if self.randomised_by else ""
+        return Summary(
+            f"Served: policy {self.policy}, propensity {self.propensity:g}{by}",
+            [Table.of(["feature_uri", "weight"], self.items())],
+            [] if self.snapshot_id is None else [f"snapshot {self.snapshot_id}"],
+        )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ..base.sums import ArmSums
 from ..base.timestamps import NO_TIME, decay
 from ..units.channel_sets import expanded
@@ -46,6 +48,19 @@ class SessionSums:
     S: Floats
     F: Floats
     of_user: ArmSums | None = None
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        rows = zip(self.arms, self.N, self.S, self.F, strict=True)
+        return Summary(
+            f"SessionSums: {self.units:,} units",
+            [Table.of(["feature_uri", "exposures", "successes", "negatives"], rows)],
+        )
 
 
 class PersonalSums(NamedTuple):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from .names import AGE, LEVELS, SINCE, column_name
 
 if TYPE_CHECKING:
@@ -120,3 +122,22 @@ class BehaviourTables:
             .alias(name)
             for name, value in filled.items()
         ]
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        rows = [
+            (level, table.height, table.width - len(LEVELS[level].keys))
+            for level, table in self.tables.items()
+        ]
+        return Summary(
+            f"BehaviourTables: as of {self.as_of:%Y-%m-%d %H:%M}",
+            [
+                Table.of(["level", "rows", "features"], rows),
+                Table.of(["window", "clicks by examination"], self.overall.items()),
+            ],
+        )

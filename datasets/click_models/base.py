@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..counts.bootstrap import blocks_of_queries, intervals, replicate
 from ..counts.click_counts import as_pair_counts
@@ -270,6 +272,26 @@ class ClickModel(ABC):
         if not (np.isfinite(self.prior_strength) and self.prior_strength >= 0):
             msg = f"prior_strength: got {self.prior_strength!r}, expected a number >= 0"
             raise InvalidInputError(msg)
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        name = type(self).__name__
+        if not hasattr(self, "examination_"):
+            return Summary(f"{name}: not fitted")
+        curves = {"": self.examination_} | getattr(self, "curves_", {})
+        rows = [
+            (value or "all", ", ".join(f"{each:.3f}" for each in curve[:8]))
+            for value, curve in curves.items()
+        ]
+        return Summary(
+            f"{name}: {len(self.examination_)} positions",
+            [Table.of(["context", "examination by position"], rows)],
+        )
 
 
 def lists_of(relevance: ArrayLike) -> NDArray[np.float64]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from ..._shared.atomic_files import write_whole
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import StoreError
 from ..reading.quarantine import FAULT_SCHEMA, Quarantine
 from ..reading.scan import Scan
@@ -63,6 +65,27 @@ class CopyReport:
             "quarantined": self.quarantine.rows,
             "quarantine_reasons": self.quarantine.reasons,
         }
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "created": self.created,
+            "existing": self.existing,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantine.rows,
+        }
+        return Summary(
+            f"CopyReport: {self.rows_read:,} rows read",
+            [
+                Table.of_counts(counts),
+                Table.of_counts(self.quarantine.reasons, "quarantined because"),
+            ],
+        )
 
 
 def record_rows(log: InteractionLog, rows: Iterable[Any], source: str, report: CopyReport) -> None:

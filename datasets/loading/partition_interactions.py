@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 
 from ..._shared.atomic_files import TEMPORARY, flush_file, flush_folder, umask
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..reading.open_sources import OpenedSources
 from ..reading.quarantine import check_format
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from ..record.mapping import TimeUnit
@@ -71,6 +74,32 @@ class PartitionReport:
     quarantined: int
     quarantine_reasons: dict[str, int]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each file: ``file``, ``rows``."""
+        import polars as pl
+
+        return pl.DataFrame({"file": self.files, "rows": self.rows})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"PartitionReport: {self.rows_read:,} rows read, {self.quarantined:,} quarantined",
+            [
+                Table.of_frame(self.to_frame()),
+                Table.of_counts(self.quarantine_reasons, "quarantined because"),
+            ],
+            self.notes,
+        )
 
 
 def partition_interactions(

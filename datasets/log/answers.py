@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003 - msgspec reads annotations at run time
+import datetime as dt
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
+
 if TYPE_CHECKING:
+    import pandas as pd
     import polars as pl
 
     from ..record.interaction import Interaction
@@ -86,6 +90,25 @@ class BatchReport:
             counts["failed" if isinstance(result, RowFault) else result.status] += 1
         return cls(**counts, results=results)
 
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "created": self.created,
+            "deduplicated": self.deduplicated,
+            "existing": self.existing,
+            "failed": self.failed,
+        }
+        faults = [(i, str(r)) for i, r in enumerate(self.results) if isinstance(r, RowFault)]
+        return Summary(
+            f"BatchReport: {len(self.results):,} rows",
+            [Table.of_counts(counts), Table.of(["row", "failed because"], faults)],
+        )
+
 
 @dataclass(frozen=True)
 class Page:
@@ -104,6 +127,48 @@ class Page:
     next_cursor: str | None = None
     total: int | None = None
 
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each interaction, in canonical columns."""
+        import polars as pl
+
+        from ..record.interaction import canonical_schema
+
+        schema = canonical_schema()
+        rows = [[_canonical(getattr(item, name, None)) for name in schema] for item in self.items]
+        return pl.DataFrame(rows, schema, orient="row")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        rows = [
+            (i.interaction_id, i.execution_id, i.feature_id, i.position, i.interaction_type)
+            for i in self.items
+        ]
+        names = ["interaction_id", "execution_id", "feature_id", "position", "interaction_type"]
+        total = "" if self.total is None else f" of {self.total:,}"
+        return Summary(
+            f"Page: {len(self.items):,}{total} interactions",
+            [Table.of(names, rows)],
+            [] if self.next_cursor is None else ["there are more: give next_cursor"],
+        )
+
+
+def _canonical(value: Any) -> Any:
+    """Return a field of an interaction as the canonical columns hold it."""
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+    return list(value) if isinstance(value, tuple | frozenset) else value
+
 
 @dataclass(frozen=True)
 class LogChunk:
@@ -119,6 +184,26 @@ class LogChunk:
 
     frame: pl.DataFrame
     last: int
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return `frame`."""
+        return self.frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"LogChunk: {len(self.frame):,} rows, up to number {self.last:,}",
+            [Table.of_frame(self.frame)],
+        )
 
 
 class LogHistory(NamedTuple):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
+
 
 @dataclass
 class LoadReport:
@@ -77,3 +80,37 @@ class LoadReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "rows kept": self.rows_kept,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantined,
+            "executions": self.executions,
+            "executions without a query": self.executions_without_query,
+            "rows of lists": self.list_level_rows,
+            "rows without an execution": self.rows_without_execution,
+            "rows placed": self.rows_placed + self.rows_attributed,
+            "rows given a query": self.rows_given_query,
+            "executions of bots": self.bot_executions,
+            "position conflicts": self.position_conflicts,
+        }
+        coverage = {name: f"{share:.1%}" for name, share in self.coverage.items()}
+        return Summary(
+            f"LoadReport: {self.rows_read:,} rows read",
+            [
+                Table.of_counts({name: count for name, count in counts.items() if count}),
+                Table.of_counts(self.quarantine_reasons, "quarantined because"),
+                Table.of_counts(self.executions_dropped, "executions dropped because"),
+                Table.of_counts(coverage, "rows that carry"),
+                Table.of_counts(self.confounded, "features confounded with the position"),
+                Table.of_counts(self.features_left_out, "columns that are no feature"),
+            ],
+            self.notes,
+        )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from .load_report import LoadReport
 
@@ -267,3 +269,30 @@ class TrainingPairs:
         from .exports import read_parquet
 
         return cls(**read_parquet(path))
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the table of `to_pandas` for polars."""
+        import polars as pl
+
+        return pl.from_pandas(self.to_pandas())
+
+    def _summary(self) -> Summary:
+        rows = slice(0, 5)
+        execution = self.execution_index[rows]
+        values = (
+            self.execution_id.gather(execution),
+            self.queries.gather(self.query_code[execution]),
+            self.documents.gather(self.document_code[rows]),
+            self.position[rows].tolist(),
+            self.y[rows].tolist(),
+            self.clicked[rows].tolist(),
+        )
+        names = ["execution_id", "query_id", "feature_id", "position", "grade", "clicked"]
+        return Summary(
+            repr(self),
+            [Table.of(names, zip(*values, strict=True), caption="the first rows")],
+            [f"features: {', '.join(self.feature_names)}"] if self.feature_names else [],
+        )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, NotIdentifiableError, did_you_mean
 from ..counts.bootstrap import BootstrapSettings
 from ..counts.click_counts import as_pair_counts
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    import pandas as pd
+    import polars as pl
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
@@ -525,6 +529,59 @@ class PositionBias:
                 f"in load_pairs(..., context=[...]).{did_you_mean(self.by, pairs.context)}"
             )
             raise InvalidInputError(msg)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each position of each curve.
+
+        ``context`` (the value of `by`; null for the curve of all), ``position``, ``examination``,
+        limits ``lower`` and ``upper``, and those of the simultaneous band, ``band_lower`` and
+        ``band_upper``; NaN without a bootstrap.
+        """
+        import polars as pl
+
+        self._check_fitted()
+        names = ("examination", "lower", "upper", "band_lower", "band_upper")
+        frames = [
+            pl.DataFrame(
+                {"position": range(len(curve)), **{name: getattr(curve, name) for name in names}}
+            ).select(pl.lit(value, pl.String).alias("context"), pl.all())
+            for value, curve in ((None, self._curve), *self.curves_.items())
+        ]
+        table: pl.DataFrame = pl.concat(frames)
+        return table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        if not hasattr(self, "examination_"):
+            return Summary(repr(self))
+        curves = {"": self._curve} | {f"{self.by} = {v}": c for v, c in self.curves_.items()}
+        gaps = [f"{name} differs by up to {gap:.0%}" for name, gap in self.disagreement_.items()]
+        groups = [f"positions {group}" for group in self.groups_]
+        return Summary(
+            self._headline(),
+            [_html_table(name, curve) for name, curve in curves.items()],
+            [*gaps, *groups, *self.notes_],
+        )
+
+
+def _html_table(caption: str, curve: ExaminationCurve) -> Table:
+    rows = [
+        (
+            position,
+            value,
+            _range(curve.lower, curve.upper, position),
+            _range(curve.band_lower, curve.band_upper, position),
+        )
+        for position, value in enumerate(curve.examination)
+    ]
+    names = ["position", "examination", "interval", "band"]
+    return Table.of(names, rows, caption=caption, limit=20)
 
 
 def _positive(values: ArrayLike, name: str) -> NDArray[np.float64]:

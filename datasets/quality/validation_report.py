@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ..record.interaction import RECOMMENDED
 from ..record.signals import SignalTable
 from .conditions import Count, parse_conditions
@@ -129,6 +131,29 @@ class ValidationReport:
             "duplicates": self.duplicates,
             "quarantined": self.quarantined,
         }
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        coverage = {name: f"{share:.1%}" for name, share in self.coverage.items()}
+        return Summary(
+            f"ValidationReport: {self.rows_read:,} rows read",
+            [
+                Table.of_counts(self._totals()),
+                Table.of_counts(self.quarantine_reasons, "quarantined because"),
+                Table.of_counts(coverage, "rows that carry"),
+                Table.of_counts(self.types, "rows by type"),
+            ],
+            [
+                *(f"e.g. {_example(example)}" for example in self.examples),
+                *unplaced_sentence(self.rows_placed, self.rows_attributed, self.rows_unplaced),
+                *self.notes,
+            ],
+        )
 
 
 def _table(title: str, values: dict[str, Any], number: str) -> list[str]:

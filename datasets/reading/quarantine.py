@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from ..._shared.atomic_files import write_whole
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    import pandas as pd
 
     from ..record.fault import Fault
 
@@ -67,7 +71,7 @@ class Quarantine:
 
     def __repr__(self) -> str:
         """Say how many rows there are and why."""
-        return f"Quarantine({self.rows:,} rows, {self.reasons})"
+        return summary_text(Summary(f"Quarantine: {self.rows:,} rows", [self._counts_table()]))
 
     def add(self, source: str, faults: pl.DataFrame) -> None:
         """Add rows of one source; `faults` has the columns of `FAULT_SCHEMA`."""
@@ -156,6 +160,25 @@ class Quarantine:
             fields.gather(part["code"]).alias("field"),
             reasons.gather(part["code"]).alias("reason"),
         ).select(*FAULT_SCHEMA)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _counts_table(self) -> Table:
+        return Table.of(["because", "rows"], self.reasons.items())
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"Quarantine: {self.rows:,} rows",
+            [
+                self._counts_table(),
+                Table.of_frame(self.head(5), caption="the first rows"),
+            ],
+        )
 
 
 def check_format(path: str | Path) -> Path:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import polars as pl
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, did_you_mean
 from ..record.interaction import RECOMMENDED, canonical_schema
 from ..record.mapping import InputMapping, TimeUnit
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from .source import Block, Source
@@ -304,6 +307,36 @@ class ScanResult:
     quarantine: Quarantine
     rows_read: int
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return `frame`."""
+        return self.frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"ScanResult: {self.rows_read:,} rows read, {self.quarantine.rows:,} quarantined",
+            [
+                Table.of_frame(_filled_columns(self.frame), limit=5),
+                Table.of_counts(self.quarantine.reasons, "quarantined because"),
+            ],
+            self.notes,
+        )
+
+
+def _filled_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns that hold anything in the first rows, which are shown."""
+    head = frame.head(5)
+    return frame.select([s.name for s in head if s.null_count() < len(s)])
 
 
 def scan(

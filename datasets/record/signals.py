@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..._shared.checks import checked_number
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, did_you_mean
 from .interaction import LIST_LEVEL_TYPES, MAX_TYPES, InteractionType
 from .type_names import known_name
@@ -134,6 +136,16 @@ class SignalTable:
         """Show the grades that are not 0."""
         pairs = zip(self.vocabulary, self.grade.tolist(), strict=True)
         return f"SignalTable({ {name: grade for name, grade in pairs if grade} })"
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        rows = zip(self.vocabulary, self.grade.tolist(), strict=True)
+        return Summary(
+            f"SignalTable: {len(self.vocabulary)} types",
+            [Table.of(["type", "grade"], rows, limit=40)],
+        )
 
 
 def checked_types(types: Iterable[str]) -> list[str]:

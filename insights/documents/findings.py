@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..outcomes.plain_tables import rows_of
 from ..outcomes.text_sections import section, share_text
@@ -119,6 +121,21 @@ class DocumentInsights:
     def __repr__(self) -> str:
         """Return `summary()`: a notebook shows findings rather than tables."""
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        tables = (
+            ("wanted, and stand low", self.wanted),
+            ("stand high, and disappoint", self.disappointing),
+            ("hardly examined", self.without_evidence),
+        )
+        return Summary(
+            next(_lines(self, 0)),
+            [Table.of_frame(frame, caption=caption, limit=5) for caption, frame in tables],
+            self.notes,
+        )
 
 
 def _lines(insights: DocumentInsights, limit: int) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..outcomes.plain_tables import rows_of
 from ..outcomes.text_sections import section, share_text
@@ -114,6 +116,20 @@ class QueryInsights:
     def __repr__(self) -> str:
         """Return `summary()`: a notebook shows findings rather than tables."""
         return self.summary()
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        tables = (
+            ("queries", self.queries),
+            ("rewrites", self.rewrites),
+        )
+        return Summary(
+            next(_lines(self, 0)),
+            [Table.of_frame(frame, caption=caption, limit=5) for caption, frame in tables],
+            self.notes,
+        )
 
 
 def _lines(insights: QueryInsights, limit: int) -> Iterator[str]:

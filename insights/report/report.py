@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +69,20 @@ class Report:
 
         html = self.to_html()
         write_whole(path, lambda name: Path(name).write_text(html, encoding="utf-8"))
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        rows = [
+            (each.section.title, each.missing.what if each.missing else each.view.headline)
+            for each in self.sections
+        ]
+        return Summary(
+            f"{self.title}: {self.subtitle}",
+            [Table.of(["section", ""], rows, limit=20, width=240)],
+            ["save(path) writes the page"],
+        )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ..outcomes.plain_tables import rows_of
 from ..outcomes.search_outcomes import DESCRIPTIONS
 
@@ -109,6 +111,23 @@ class RetrieverComparison:
             lines += [repr(self.interleaving)]
         lines += [f"warning: {text}" for text in self.warnings]
         return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        names = ["retriever", "metric", "adjusted_for", "baseline", "difference", "lower", "upper"]
+        known = [name for name in [*names, "verdict"] if name in self.differences.columns]
+        differences = self.differences.select(known)
+        return Summary(
+            f"RetrieverComparison: by {self.by}, baseline {self.baseline or 'none'}, intervals by "
+            f"{self.clustered_by}",
+            [
+                Table.of_frame(self.retrievers, caption="retrievers"),
+                Table.of_frame(differences, caption="differences", limit=30),
+            ],
+            [*(f"warning: {text}" for text in self.warnings), *self.notes],
+        )
 
 
 def _of_retriever(row: dict[str, Any]) -> str:

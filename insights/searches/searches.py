@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...datasets.pairs.array_storage import InMemory
 from ...datasets.pairs.features import join_features
 from ...datasets.pairs.training_pairs import TrainingPairs
@@ -270,3 +272,14 @@ class Searches:
         query[without] = len(texts) + np.arange(len(without), dtype=np.int32)
         own = pl.select(pl.lit("execution:") + self.execution_id.gather(without)).to_series()
         return query, pl.concat([texts, own.alias(texts.name)])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "zero results": int(self.zero_results.sum()),
+            "refined": int(self.refined.sum()),
+            "filtered": int(self.filtered.sum()),
+        }
+        return Summary(repr(self), [Table.of_counts(counts)], str(self.report).split("\n"))

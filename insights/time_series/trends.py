@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from ..._shared.checks import checked_number
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..outcomes.clusters_of_searches import clusters_of
 from ..outcomes.plain_tables import rows_of
@@ -84,6 +86,15 @@ class Trends:
             )
         lines += [sentence(row) for row in self.changes.to_dicts()]
         return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        title, *lines = repr(self).split("\n")
+        columns = ["series", "period", "before", "after", "p_series"]
+        changes = Table.of_frame(self.changes.select(columns), caption="changes")
+        return Summary(f"Trends: {title}", [changes], lines)
 
 
 def sentence(change: dict[str, Any]) -> str:

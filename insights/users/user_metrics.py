@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...datasets.reading.duplicates import mark_duplicates
 from ...datasets.record.interaction import canonical_schema
 from ...datasets.record.mapping import InputMapping
@@ -119,6 +121,15 @@ class UserMetrics:
             pairs = self.fields.select("field", "rows").rows()
             lines.append("kept: " + ", ".join(f"{name} {rows:,}" for name, rows in pairs))
         return "\n".join([*lines, *(f"note: {text}" for text in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        title, *lines = repr(self).split("\n")
+        names = ("types", "queries", "documents", "retrievers")
+        tables = [Table.of_frame(getattr(self, name), caption=name) for name in names]
+        return Summary(title, tables, lines)
 
 
 def user_metrics(

@@ -6,8 +6,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
     from .overlap import Overlap
 
 ESTIMATORS = {"ips": "IPS", "snips": "SNIPS", "doubly_robust": "doubly robust"}
@@ -184,6 +189,54 @@ class CounterfactualReport:
             f"several positions; {self.displays:,} displays, effectively "
             f"{self.effective_sample_size:,.0f}; smallest propensity "
             f"{overlap.smallest_propensity:.3g}"
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each estimator and ranking.
+
+        ``ranking`` ("candidate" or "baseline"), ``estimator``, ``value``, ``standard_error``,
+        ``lower`` and ``upper``.
+        """
+        import polars as pl
+
+        rows = [
+            (ranking, name, each.value, each.standard_error, *(each.interval or (None, None)))
+            for ranking, found in (("candidate", self.candidate), ("baseline", self.baseline))
+            for name, each in found.items()
+        ]
+        floats = ("value", "standard_error", "lower", "upper")
+        schema = {"ranking": pl.String(), "estimator": pl.String()}
+        return pl.DataFrame(rows, {**schema, **dict.fromkeys(floats, pl.Float64())}, orient="row")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        estimates = [
+            (words, _cell(self.candidate[name]), _cell(self.baseline[name]))
+            for name, words in ESTIMATORS.items()
+        ]
+        clipping = [
+            (c.clip, c.ips, c.snips, c.doubly_robust, c.effective_sample_size)
+            for c in self.clipping
+        ]
+        names = ["clip", "IPS", "SNIPS", "doubly robust", "effective displays"]
+        statement = [f"No interval: {self.statement}."] if self.statement else []
+        lines = [" ".join(line.split()) for line in (self._gain_line(), self._overlap_line())]
+        return Summary(
+            self._first_line(),
+            [
+                Table.of([self.metric, "candidate", "baseline"], estimates),
+                Table.of(names, clipping),
+            ],
+            [*lines, *statement, *self.notes],
         )
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...datasets.pairs.row_blocks import of_array
 from ...errors import InvalidInputError
 from ..exposure.query_documents import query_documents, sums
@@ -22,6 +24,8 @@ from ..metrics.ranking import gains
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
     from ...datasets.pairs.row_blocks import RowValues
@@ -56,6 +60,30 @@ class DocumentRelevance:
     relevance: Floats
     exposure: Floats
     group: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each query and document: ``query`` (its number), and the arrays."""
+        import polars as pl
+
+        query = np.repeat(np.arange(len(self.group)), self.group)
+        arrays = {name: getattr(self, name) for name in ("row", "relevance", "exposure")}
+        return pl.DataFrame({"query": query, **arrays})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        return Summary(
+            f"DocumentRelevance: {len(self.row):,} documents of {len(self.group):,} queries",
+            [Table.of_frame(self.to_frame())],
+        )
 
 
 def ips_relevance(

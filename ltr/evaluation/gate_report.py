@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..._shared.gate import verdict_dict
+from ..._shared.gate import gate_frame, gate_table, verdict_dict
 from ..._shared.gate_display import GateDisplay
+from ..._shared.summary import Summary
+from ..._shared.summary_html import summary_html
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     from matplotlib.axes import Axes
 
     from ..._shared.gate import GateMetric
@@ -68,6 +72,28 @@ class Gate:
             *(f"note: {note}" for note in self.notes),
         ]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each metric: ``metric``, the fields of `GateMetric`, ``passed``."""
+        return gate_frame(self.metrics)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        verdict = "The gate passes" if self.passed else "The gate does not pass"
+        return Summary(
+            f"{verdict}: {self.executions:,} executions, {self.method}, against {self.baseline}",
+            [gate_table(self.metrics, f"{self.confidence:.0%} bound")],
+            [*(f"reason: {reason}" for reason in self.reasons), *self.notes],
+        )
 
 
 def _line(name: str, metric: GateMetric) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._shared.drawing import limits_or_nan
+from ..._shared.summary import Summary, Table, interval
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..metrics.bootstrap import paired_bootstrap
 from ..metrics.debiased import examination_weighted_dcg
@@ -16,6 +18,7 @@ from ..metrics.ranking import Metric, parse_metric
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
@@ -56,6 +59,15 @@ class Comparison:
     difference: float | None = None
     interval: tuple[float, float] | None = None
     p: float | None = None
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        names = ["ranker", "baseline", "difference", "interval", "p"]
+        limits = interval(self.interval, "+.4f")
+        row = (self.ranker, self.baseline, self.difference, limits, self.p)
+        return Summary("Comparison", [Table.of(names, [row])])
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,44 @@ class Report:
             *self.notes,
         ]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each metric: ``metric`` and the attributes of its `Comparison`.
+
+        ``lower`` and ``upper`` are the ends of the interval.
+        """
+        import polars as pl
+
+        rows = [
+            (name, c.ranker, c.baseline, c.difference, *(c.interval or (None, None)), c.p)
+            for name, c in self.metrics.items()
+        ]
+        floats = ("ranker", "baseline", "difference", "lower", "upper", "p")
+        schema = {"metric": pl.String(), **dict.fromkeys(floats, pl.Float64())}
+        return pl.DataFrame(rows, schema, orient="row")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        used = self.queries - self.queries_left_out
+        baseline, limits = self.baseline or "baseline", f"{self.confidence:.0%} interval"
+        rows = [
+            (name, c.ranker, c.baseline, c.difference, interval(c.interval, "+.4f"), c.p)
+            for name, c in self.metrics.items()
+        ]
+        return Summary(
+            f"{used:,} queries with a positive grade; {self.queries_left_out:,} without, left out",
+            [Table.of(["", "ranker", baseline, "difference", limits, "p"], rows)],
+            self.notes,
+        )
 
 
 def evaluate(

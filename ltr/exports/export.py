@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..._shared.atomic_files import write_whole
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, did_you_mean
 from .trees import trees_of
 
@@ -53,6 +55,21 @@ class Exported:
     feature_names: dict[str, str]
     categories: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        renamed = {name: new for name, new in self.feature_names.items() if name != new}
+        rows = [(new, name) for name, new in renamed.items()]
+        return Summary(
+            f"Exported: {self.format}, {len(self.feature_names)} features, {self.path}",
+            [Table.of(["in the model", "feature"], rows)],
+            self.notes,
+        )
 
 
 def export_ranker(

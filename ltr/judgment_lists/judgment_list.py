@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 
 from ..._shared.checks import checked_number
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..boosting.trainer import Trainer
 from ..debias.auto import document_posterior
@@ -21,6 +23,7 @@ from .formats import write_judgments
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from ...datasets.pairs.training_pairs import TrainingPairs
@@ -57,11 +60,7 @@ class JudgmentList:
     left_out: dict[str, int]
 
     def __repr__(self) -> str:
-        """Say the sizes and the coverage."""
-        queries = self.frame["query_id"].n_unique()
-        return (
-            f"JudgmentList({len(self.frame):,} documents of {queries:,} queries)\n{self.coverage}"
-        )
+        return summary_text(self._summary())
 
     def write(
         self,
@@ -96,6 +95,28 @@ class JudgmentList:
             raise InvalidInputError(msg)
         write_judgments(chosen, path, format)
         return len(chosen)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return `frame`."""
+        return self.frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        queries = self.frame["query_id"].n_unique()
+        return Summary(
+            f"JudgmentList: {len(self.frame):,} documents of {queries:,} queries",
+            [
+                Table.of_frame(self.frame, limit=5),
+                Table.of_frame(self.coverage, caption="by impressions of the query, at least"),
+                Table.of_counts(self.left_out, "left out"),
+            ],
+        )
 
 
 def judgment_list(

@@ -11,8 +11,11 @@ import numpy as np
 from ..._shared.checks import checked_number
 from ..._shared.digests import sha256_hex
 from ..._shared.ids import stable_id
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...datasets.pairs.training_pairs import TrainingPairs
 from ...errors import InvalidInputError, StateMismatchError
+from ..exposure.frequency_bands import BANDS
 from . import files
 from .estimates import CountingRules, estimate, prior_of
 from .evidence import Evidence, ids_of
@@ -650,6 +653,17 @@ class QueryMemory:
         if self._estimates is None:
             msg = "this QueryMemory is not fitted yet; call fit(pairs), or QueryMemory.load(path)"
             raise InvalidInputError(msg)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        if self._estimates is None:
+            return Summary(repr(self))
+        bands = zip(BANDS, self.strength_.bands, self.served_bands_, strict=True)
+        rows = [(f"{low}+", b.queries, b.strength, b.gain, b.z, served) for low, b, served in bands]
+        names = ["impressions", "queries", "prior strength", "log-likelihood gained a query", "z"]
+        return Summary(repr(self), [Table.of([*names, "served"], rows)], self.notes_)
 
 
 def _kind_of(prior: Any) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from ..._shared.checks import checked_number
 from ..._shared.clustered import ClusteredErrors
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..exposure.frequency_bands import BANDS, band_of
 from ..metrics.ranked_lists import rank_lists
@@ -19,6 +21,8 @@ from .held_out import scores_from, split_and_fit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
     from ...datasets.pairs.training_pairs import TrainingPairs
@@ -113,6 +117,42 @@ class MemoryReport:
             f"{self.unknown:,} executions of queries that the memory does not know",
         ]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each band: the fields of `BandReplay`, and ``served``."""
+        import polars as pl
+
+        return pl.DataFrame([asdict(band) for band in self.bands]).with_columns(
+            pl.Series("served", self.passed_bands, pl.Boolean)
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        named = zip(self.bands, self.passed_bands, strict=True)
+        bands = [(f"{band.impressions}+", band, passed) for band, passed in named]
+        rows = [
+            (name, b.executions, b.queries, b.memory, b.prior, b.gain, b.lower, passed)
+            for name, b, passed in [*bands, ("all", self.all, self.passed)]
+        ]
+        names = ["impressions", "executions", "queries", "memory", "prior", "gain"]
+        verdict = "passes" if self.passed else "does not pass"
+        return Summary(
+            f"Memory {verdict}: DCG@{CUTOFF} of the documents shown, clicks over examination",
+            [Table.of([*names, f"{self.confidence:.0%} bound", "passed"], rows)],
+            [
+                f"{self.unknown:,} executions of queries that the memory does not know",
+                *self.notes,
+            ],
+        )
 
 
 def evaluate_memory(

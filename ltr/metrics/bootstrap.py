@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..._shared.summary import Summary, Table, interval
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -32,6 +34,13 @@ class PairedDifference(NamedTuple):
     difference: float
     interval: tuple[float, float]
     p: float
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        row = (self.difference, interval(self.interval, "+.4f"), self.p)
+        return Summary("PairedDifference", [Table.of(["difference", "interval", "p"], [row])])
 
 
 def paired_bootstrap(

@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 
 from ..._shared.checks import checked_number
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...datasets.behaviour.displays import read_displays
 from ...datasets.pairs.text_codes import index_among
 from ...datasets.reading.displays import attribution_window
@@ -85,6 +87,22 @@ class UserAffinity:
             features = self.past.features(moments, self._neighbours)
             features[document < 0, :2] = 0.0
         return pl.DataFrame([ids, *_columns(features)])
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "displays": len(self.past.user),
+            "users": len(self.past.user_ids),
+            "documents": len(self.past.document_ids),
+        }
+        return Summary(
+            f"UserAffinity: as of {self.as_of:%Y-%m-%d %H:%M}", [Table.of_counts(counts)]
+        )
 
 
 @overload

@@ -10,6 +10,8 @@ import polars as pl
 
 from ..._shared.checks import checked_number
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...datasets.counts.bootstrap import ordered_queries
 from ...errors import InvalidInputError, RankloomError, did_you_mean
 from ..engagement.arrays_file import json_array, json_of, read_arrays, write_arrays
@@ -318,6 +320,15 @@ class EmbeddingAdapter:
         d = documents.vectors[judged["document"].to_numpy()]
         baseline, adapted = (np.einsum("ij,ij->i", x, d, dtype=np.float64) for x in (q, q @ learnt))
         return held_out_gain(shown, baseline, adapted, self.k, self.confidence)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        if not hasattr(self, "matrix_"):
+            return Summary(repr(self))
+        ridges = Table.of(["ridge", "loss"], self.ridges_, caption="tried")
+        return Summary(repr(self), [ridges], str(self).split("\n"))
 
 
 _SETTINGS: Final = ("rank", "ridge", "side", "k", "confidence")

@@ -9,6 +9,8 @@ import numpy as np
 
 from ..._shared.clustered import ClusteredErrors
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table, interval
+from ..._shared.summary_html import summary_html
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +78,20 @@ class HeldOutGain:
             f"DCG@{self.k} on {self.queries:,} held-out queries, corrected for examination: "
             f"{self.baseline:.4f} -> {self.adapted:.4f}, gain {self.gain:+.4f} "
             f"({self.confidence:.0%} interval {low:+.4f} to {high:+.4f}, bound {self.lower:+.4f})"
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        row = (self.baseline, self.adapted, self.gain, interval(self.interval, "+.4f"), self.lower)
+        names = ["baseline", "adapted", "gain", f"{self.confidence:.0%} interval", "bound"]
+        return Summary(
+            f"DCG@{self.k} on {self.queries:,} held-out queries, corrected for examination",
+            [Table.of(names, [row])],
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...datasets.pairs.load_report import LoadReport
 from .arrays_file import (
     csr_arrays,
@@ -22,6 +24,7 @@ from .arrays_file import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     from scipy import sparse
 
 FORMAT: Final = "rankloom-engagement 1"
@@ -54,6 +57,24 @@ class EngagementReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        counts = {
+            "executions": self.executions,
+            "displays": self.displays,
+            "executions without a user": self.executions_without_user,
+            "displays without a user": self.displays_without_user,
+            "users without engagement": self.users_without_engagement,
+            "documents without engagement": self.documents_without_engagement,
+            "rows read": self.load.rows_read,
+        }
+        return Summary("EngagementReport", [Table.of_counts(counts)], self.load.notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,3 +171,19 @@ class EngagementMatrix:
                 ids_of(arrays["document_ids"], "feature_id"),
                 EngagementReport(**report),
             )
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        entries = self.engagement[:5].tocoo()
+        rows = [
+            (self.user_ids[int(user)], self.document_ids[int(document)], value)
+            for user, document, value in zip(entries.row, entries.col, entries.data, strict=True)
+        ]
+        table = Table.of(["user_id", "feature_id", "engagement"], rows, limit=5)
+        return Summary(repr(self), [replace(table, caption="the first users", more=0)])

@@ -10,12 +10,16 @@ from scipy import sparse
 
 from ..._shared.checks import checked_number
 from ..._shared.clustered import ClusteredErrors
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from .interactions import Interactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+    import polars as pl
     from numpy.typing import NDArray
 
     Rows = NDArray[np.int64]
@@ -68,6 +72,34 @@ class RecommendationReport:
             limits = f"[{found.low:.4f}, {found.high:.4f}]"
             lines.append(f"{name}@{self.k} {found.mean:.4f} {limits}")
         return ", ".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return one row for each metric: ``metric``, ``k``, ``mean``, ``lower``, ``upper``."""
+        import polars as pl
+
+        rows = [(name, self.k, *getattr(self, name)) for name in ("recall", "ndcg")]
+        return pl.DataFrame(rows, ["metric", "k", "mean", "lower", "upper"], orient="row")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        rows = [
+            (f"{name}@{self.k}", found.mean, f"{found.low:.4f} to {found.high:.4f}")
+            for name, found in (("recall", self.recall), ("NDCG", self.ndcg))
+        ]
+        return Summary(
+            f"RecommendationReport: {self.users:,} users",
+            [Table.of(["", "mean", "interval"], rows)],
+            [f"{self.users_unknown:,} users unknown, {self.users_without_new:,} with nothing new"],
+        )
 
 
 def evaluate_recommendations(

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from ..._shared.checks import checked_number
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from .ease import ease_bytes, ease_weights
 from .evaluation import RecommendationReport, evaluate_recommendations
@@ -290,3 +292,17 @@ class SimilarItems(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
             msg = "SimilarItems: not fitted; call fit(engagement) first"
             raise InvalidInputError(msg)
         return self.interactions_
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return both forms: scikit-learn's own would hold a script."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _summary(self) -> Summary:
+        if not hasattr(self, "neighbours_"):
+            return Summary(f"{self!r}: not fitted")
+        found = self.neighbours_
+        counts = {"documents": found.shape[0], "neighbours of all": found.nnz}
+        return Summary(repr(self), [Table.of_counts(counts)])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..._shared.summary import Summary, Table
+from ..._shared.summary_html import summary_html
 from .formats import write_triplets
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     import polars as pl
 
     from ...datasets.pairs.load_report import LoadReport
@@ -105,3 +108,19 @@ class TrainingTriplets:
             If there are no texts, the part has no triplet, or a parameter is wrong.
         """
         return write_triplets(self.frame, path, part, layout)
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return `frame`."""
+        return self.frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        names = ["part", "query", "positive_id", "negative_id", "weight", "why"]
+        chosen = self.frame.select([name for name in names if name in self.frame.columns])
+        return Summary(repr(self), [Table.of_frame(chosen, limit=5)], str(self.report).split("\n"))

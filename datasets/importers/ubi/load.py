@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import polars as pl
 
+from ...._shared.summary import Summary, Table, summary_text
+from ...._shared.summary_html import summary_html
 from ....errors import InvalidInputError
 from ...reading.quarantine import Quarantine, check_format
 from ...record.interaction import MAX_ID_CHARACTERS
@@ -20,6 +22,8 @@ from .read import read_events, read_queries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    import pandas as pd
 
 _SLICE_ROWS: Final = 500_000
 _JSON_COLUMNS: Final = ("metadata", "query_snapshot")
@@ -100,6 +104,36 @@ class UbiResult:
             "quarantined": self.quarantine.rows,
             "quarantine_reasons": self.quarantine.reasons,
         }
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return `frame`."""
+        return self.frame
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
+    def _summary(self) -> Summary:
+        numbers = (int, str, type(None))
+        counts = {
+            f.name.replace("_", " "): getattr(self, f.name)
+            for f in fields(self)[3:]
+            if isinstance(getattr(self, f.name), numbers)
+        }
+        return Summary(
+            f"UbiResult: {self.frame.height:,} interactions of {self.rows_read:,} documents",
+            [
+                Table.of_counts(counts),
+                Table.of_counts(self.ordinal_bases, "positions count from"),
+                Table.of_counts(self.quarantine.reasons, "quarantined because"),
+            ],
+        )
 
 
 def load_ubi(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from .plain import plain
+from .summary import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -68,3 +74,36 @@ def verdict_dict(report: Any) -> dict[str, Any]:
     for name, metric in report.metrics.items():
         values["metrics"][name]["passed"] = metric.passed
     return values
+
+
+def gate_frame(metrics: Mapping[str, GateMetric]) -> pl.DataFrame:
+    """Return one row for each metric: ``metric``, the fields of `GateMetric`, ``passed``."""
+    import polars as pl
+
+    names = [each.name for each in fields(GateMetric)]
+    rows = [
+        (name, *(getattr(metric, each) for each in names), metric.passed)
+        for name, metric in metrics.items()
+    ]
+    columns = {each: pl.Boolean() if each == "decides" else pl.Float64() for each in names}
+    schema = {"metric": pl.String(), **columns, "passed": pl.Boolean()}
+    return pl.DataFrame(rows, schema, orient="row")
+
+
+def gate_table(metrics: Mapping[str, GateMetric], bound: str) -> Table:
+    """Return the metrics with their verdicts as a table to be shown; `bound`: its heading."""
+    names = ["", "candidate", "baseline", "gain", bound, "relative", bound, "verdict"]
+    rows = [
+        (
+            *(name, m.candidate, m.baseline),
+            *(_signed(value, "+.4f") for value in (m.gain, m.lower)),
+            *(_signed(value, "+.1%") for value in (m.relative, m.relative_lower)),
+            "ok" if m.passed else "fails",
+        )
+        for name, m in metrics.items()
+    ]
+    return Table.of(names, rows)
+
+
+def _signed(value: float | None, form: str) -> str | None:
+    return None if value is None else format(value, form)
