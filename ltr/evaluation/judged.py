@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    import polars as pl
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 

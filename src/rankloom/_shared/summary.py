@@ -7,12 +7,11 @@ module of that name their `_repr_html_`.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final, Self
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +34,7 @@ def cell(value: Any, width: int = MAX_CELL) -> str:
     """
     if value is None:
         return "-"
-    if isinstance(value, bool | np.bool_):
+    if type(value).__name__ == "bool":  # Python's and NumPy's, which is not imported for it
         return "yes" if value else "no"
     if isinstance(value, Real):
         return _number(value)
@@ -49,7 +48,7 @@ def cell(value: Any, width: int = MAX_CELL) -> str:
 def _number(value: Real) -> str:
     if isinstance(value, Integral):
         return f"{int(value):,}"
-    return f"{float(value):.4g}" if np.isfinite(float(value)) else "-"
+    return f"{float(value):.4g}" if math.isfinite(value) else "-"
 
 
 def interval(limits: tuple[float, float] | None, form: str = ".4f") -> str:
@@ -60,7 +59,7 @@ def interval(limits: tuple[float, float] | None, form: str = ".4f") -> str:
     >>> interval((0.1, 0.25), "+.2f"), interval(None)
     ('+0.10 to +0.25', '-')
     """
-    if limits is None or not np.all(np.isfinite(limits)):
+    if limits is None or not all(map(math.isfinite, limits)):
         return "-"
     return f"{limits[0]:{form}} to {limits[1]:{form}}"
 
