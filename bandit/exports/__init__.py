@@ -1,4 +1,4 @@
-"""Learned fusion weights as search requests of Elasticsearch, OpenSearch and Qdrant."""
+"""Learned fusion weights as requests of search engines: a module for each."""
 
 from ..._shared.lazy import attach
 

@@ -1,4 +1,9 @@
 from ._carry_over import CarryOverWarning as CarryOverWarning
+from .azure import to_azure as to_azure
 from .elasticsearch import to_elasticsearch as to_elasticsearch
+from .milvus import to_milvus as to_milvus
+from .mongodb import to_mongodb as to_mongodb
 from .opensearch import to_opensearch as to_opensearch
 from .qdrant import to_qdrant as to_qdrant
+from .vespa import to_vespa as to_vespa
+from .weaviate import to_weaviate as to_weaviate

@@ -90,7 +90,8 @@ def warn_unless_carried_over(
     )
     warn(
         f"weights were learnt with {learnt_with!r} and are exported for {method!r}: {why}. Learn "
-        f"them with fuse(..., method={method!r}) and pass learnt_with={method!r}"
+        f"them with fuse(..., method={method!r}) and pass learnt_with={method!r}",
+        depth=2,
     )
 
 
@@ -99,6 +100,6 @@ def equal(weights: Mapping[str, float]) -> bool:
     return len(set(weights.values())) == 1
 
 
-def warn(message: str) -> None:
-    """Warn at the line that called the exporter."""
-    warnings.warn(message, CarryOverWarning, stacklevel=4)
+def warn(message: str, *, depth: int = 1) -> None:
+    """Warn at the line that called the exporter, which lies `depth` calls above this one."""
+    warnings.warn(message, CarryOverWarning, stacklevel=depth + 2)

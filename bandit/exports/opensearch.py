@@ -1,8 +1,8 @@
-"""Fusion weights as an OpenSearch search: a hybrid query with its own search pipeline.
+"""Fusion weights as an OpenSearch search: a hybrid query with its own search pipeline or fusion.
 
-Sources, as of OpenSearch 3.9: docs.opensearch.org, pages search-pipelines/normalization-processor,
-search-pipelines/score-ranker-processor, query-dsl/compound/hybrid, hybrid-search/pagination;
-the limits are checked by its plugin neural-search.
+Sources, as of OpenSearch 3.10: docs.opensearch.org, pages search-pipelines/normalization-processor,
+search-pipelines/score-ranker-processor, query-dsl/compound/hybrid, hybrid-search/pagination,
+hybrid-search/fusion-mode; the limits are checked by its plugin neural-search.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ._carry_over import (
     warn,
     warn_unless_carried_over,
 )
+from ._shares import shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ def to_opensearch(
     candidates: int = 100,
     rank_constant: int = 60,
     max_result_window: int = 10_000,
+    in_query: bool = False,
 ) -> dict[str, Any]:
     """Return the body of a search that fuses one query per channel with these weights.
 
@@ -63,19 +65,22 @@ def to_opensearch(
     size : int
         Documents to return.
     candidates : int
-        Documents that each channel contributes from each shard (`pagination_depth`, 2.19 on), at
-        least `size`.
+        Documents that each channel contributes from each shard (`pagination_depth`, 2.19 on), or
+        with `in_query` from all of them (`window_size`), at least `size`.
     rank_constant : int
         For "rrf"; at most 10,000.
     max_result_window : int
         The setting ``index.max_result_window`` of the index, which limits `candidates`; give it
         where it was raised.
+    in_query : bool
+        Fuse by the object ``fusion`` of the query (fusion mode, 3.10 on every node) instead of a
+        search pipeline. Such a query may be a clause of another one.
 
     Returns
     -------
     dict
-        JSON-ready, for ``POST /<index>/_search``. Its ``search_pipeline`` holds for this search
-        only; to keep it, ``PUT /_search/pipeline/<name>`` with that part.
+        JSON-ready, for ``POST /<index>/_search``. Its ``search_pipeline``, without `in_query`,
+        holds for this search only; to keep it, ``PUT /_search/pipeline/<name>`` with that part.
 
     Warns
     -----
@@ -100,6 +105,9 @@ def to_opensearch(
 'parameters': {'weights': [0.25, 0.75]}}}
     >>> [list(query) for query in body["query"]["hybrid"]["queries"]]
     [['knn'], ['match']]
+    >>> to_opensearch({"text": 3.0, "image": 1.0}, {"text": {}, "image": {}},
+    ...               in_query=True)["query"]["hybrid"]["fusion"]["window_size"]
+    100
     """
     check_expressible(method, ("min_max", "z_score", "rrf"), "OpenSearch")
     check_count("max_result_window", max_result_window)
@@ -116,35 +124,31 @@ def to_opensearch(
     warn_unless_carried_over(checked, method, learnt_with)
     if method == "z_score" and not equal(checked):
         warn("OpenSearch's z_score ties all documents of a channel that score below its mean")
-    hybrid = {"queries": [queries[uri] for uri in checked], "pagination_depth": candidates}
-    processor = _processor(method, _shares(checked), rank_constant)
+    found = [queries[uri] for uri in checked]
+    rules = _rules(method, list(shares(checked).values()), rank_constant)
+    if in_query:
+        fusion = rules | {"window_size": candidates}
+        return {"size": size, "query": {"hybrid": {"queries": found, "fusion": fusion}}}
+    name = "score-ranker-processor" if method == "rrf" else "normalization-processor"
     return {
         "size": size,
-        "query": {"hybrid": hybrid},
-        "search_pipeline": {"phase_results_processors": [processor]},
+        "query": {"hybrid": {"queries": found, "pagination_depth": candidates}},
+        "search_pipeline": {"phase_results_processors": [{name: rules}]},
     }
 
 
-def _shares(weights: Mapping[str, float]) -> list[float]:
-    """Divide by the sum; by the highest first, so that the sum is finite."""
-    highest = max(weights.values())
-    relative = [weight / highest for weight in weights.values()]
-    total = sum(relative)
-    return [each / total for each in relative]
-
-
-def _processor(method: FusionMethod, shares: list[float], rank_constant: int) -> dict[str, Any]:
-    parameters = {"weights": shares}
+def _rules(method: FusionMethod, weights: list[float], rank_constant: int) -> dict[str, Any]:
+    """Return what both a processor and the `fusion` of a query say about fusing."""
+    parameters = {"weights": weights}
     if method == "rrf":
-        combination = {
-            "technique": "rrf",
-            "rank_constant": rank_constant,
-            "parameters": parameters,
+        return {
+            "combination": {
+                "technique": "rrf",
+                "rank_constant": rank_constant,
+                "parameters": parameters,
+            }
         }
-        return {"score-ranker-processor": {"combination": combination}}
     return {
-        "normalization-processor": {
-            "normalization": {"technique": method},
-            "combination": {"technique": "arithmetic_mean", "parameters": parameters},
-        }
+        "normalization": {"technique": method},
+        "combination": {"technique": "arithmetic_mean", "parameters": parameters},
     }

@@ -129,7 +129,8 @@ def _rrf(weights: Mapping[str, float], k: int) -> dict[str, Any]:
     if not equal(weights):
         warn(
             "Qdrant's rrf divides the rank by the weight instead of multiplying the score, so that "
-            f"weights have another effect than the learnt one: {_ALTERNATIVES}"
+            f"weights have another effect than the learnt one: {_ALTERNATIVES}",
+            depth=2,
         )
     mean = sum(weight / len(weights) for weight in weights.values())
     return {"k": k, "weights": [weight / mean for weight in weights.values()]}

@@ -71,6 +71,23 @@ def test_the_search_ranks_as_fuse_does(method, scale, lists, weights):
     assert served(body, lists) == fuse(lists, weights, method=method, k=7).documents
 
 
+@pytest.mark.parametrize("method", ["min_max", "z_score", "rrf"])
+def test_a_query_fuses_by_the_rules_of_the_processor(method, lists):
+    """FusionSpec.java: its `fusion` has the members of a processor, and the window's size."""
+    asked, same = standing_for(lists), dict.fromkeys(lists, 1)
+    options = {"method": method, "candidates": 50, "rank_constant": 20}
+    body = to_opensearch(same, asked, in_query=True, **options)
+    by_pipeline = to_opensearch(same, asked, **options)
+    ((processor,),) = (
+        each.values() for each in by_pipeline["search_pipeline"]["phase_results_processors"]
+    )
+    fusion = dict(body["query"]["hybrid"]["fusion"])
+    assert fusion.pop("window_size") == 50
+    assert fusion == processor
+    assert set(body["query"]["hybrid"]) == {"queries", "fusion"}
+    assert set(body) == {"size", "query"}
+
+
 def test_z_scores_are_those_of_the_engine_and_it_says_so(lists, weights):
     with pytest.warns(CarryOverWarning, match="ties all documents .* below its mean"):
         body = to_opensearch(weights, standing_for(lists), method="z_score", learnt_with="z_score")

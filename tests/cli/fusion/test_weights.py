@@ -80,10 +80,40 @@ def test_qdrant_is_exact_on_one_shard_with_scores_fused_alike(run, learnt):
     assert "formula" in json.loads(out)["query"]
 
 
+def test_engines_that_have_to_know_more_of_a_channel_get_it(run, learnt, tmp_path):
+    """What the search holds, beside the weights, is what the file says of each channel."""
+    first, *others = ARMS
+    vectors = {uri: {"kind": "vector", "vector": [1.0], "fields": uri} for uri in others}
+    asked = {
+        "vespa": {arm: {"expression": f"bm25({place})"} for place, arm in enumerate(ARMS)},
+        "azure": {first: {"search": "shoes"}} | vectors,
+        "milvus": {arm: {"data": [[1.0]], "annsField": arm} for arm in ARMS},
+        "mongodb": {arm: [{"$search": {"index": arm}}, {"$limit": 20}] for arm in ARMS},
+        "weaviate": {arm: {"vector": [1.0], "targetVectors": [arm]} for arm in ARMS},
+    }
+    for engine, queries in asked.items():
+        path = tmp_path / f"{engine}.json"
+        path.write_text(json.dumps(queries), encoding="utf-8")
+        given = ["--format", engine, "--queries", path]
+        code, out, err = run("weights", "--state", learnt, *given)
+        assert code == 0, err
+        assert err.startswith("warning: ") == (engine != "mongodb"), engine
+        assert len(err.splitlines()) <= 1
+        assert json.loads(out)
+    run("weights", "--state", learnt, "--format", "vespa").assert_refused("--queries", "expression")
+
+
+def test_opensearch_fuses_in_the_query_where_asked_to(run, learnt):
+    code, out, err = run("weights", "--state", learnt, "--format", "opensearch", "--in-query")
+    assert (code, err) == (0, "")
+    assert "fusion" in json.loads(out)["query"]["hybrid"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--format", "solr"], ["--format", "solr"]),
+        (["--format", "qdrant", "--in-query"], ["--in-query"]),
         (["--format", "opensearch", "--single-shard"], ["--single-shard"]),
         (["--format", "opensearch", "--queries", "missing.json"], ["missing.json"]),
         (["--format", "elasticsearch", "--method", "z_score"], ["z_score"]),

@@ -39,7 +39,13 @@ Query = Annotated[
 ]
 Format = Annotated[
     str,
-    option("--format", "F", "text, json, elasticsearch, opensearch or qdrant.", show_default=True),
+    option(
+        "--format",
+        "F",
+        "text, json, or the search engine: elasticsearch, opensearch, qdrant, weaviate, vespa, "
+        "milvus, mongodb or azure.",
+        show_default=True,
+    ),
 ]
 Queries = Annotated[
     Path | None,
@@ -55,8 +61,8 @@ Method = Annotated[
     option(
         "--method",
         "M",
-        "How the search engine fuses: min_max, z_score, distribution or rrf.",
-        show_default="min_max; qdrant: rrf",
+        "How the search engine fuses: min_max, z_score, distribution, rrf, or arctan of Milvus.",
+        show_default="min_max; qdrant, azure: rrf; milvus: arctan",
     ),
 ]
 SingleShard = Annotated[
@@ -64,6 +70,13 @@ SingleShard = Annotated[
     typer.Option(
         "--single-shard",
         help="For qdrant: the collection has one shard, which allows the exact formula.",
+    ),
+]
+InQuery = Annotated[
+    bool,
+    typer.Option(
+        "--in-query",
+        help="For opensearch: fuse in the query (3.10 on) instead of in a search pipeline.",
     ),
 ]
 LearntWith = Annotated[
@@ -78,7 +91,24 @@ History = Annotated[
     ),
 ]
 
-FORMATS = ("text", "json", "elasticsearch", "opensearch", "qdrant")
+FORMATS = (
+    "text",
+    "json",
+    "elasticsearch",
+    "opensearch",
+    "qdrant",
+    "weaviate",
+    "vespa",
+    "milvus",
+    "mongodb",
+    "azure",
+)
+KINDS_OF_QUERIES = {
+    "weaviate": "which channel is the keyword search and which the vector search",
+    "vespa": "the rank expression of each channel",
+    "azure": "which channel is the text search and which are vector queries",
+}
+"""Engines for which a placeholder is not enough, and what they need to know."""
 
 
 def weights(
@@ -94,15 +124,17 @@ def weights(
     method: Method = None,
     learnt_with: LearntWith = "min_max",
     single_shard: SingleShard = False,
+    in_query: InQuery = False,
     history: History = False,
 ) -> None:
     """Print the fusion weights that were learnt, or a search that uses them.
 
-    Without --queries the search holds a placeholder for the query of each channel.
+    Without --queries the search holds a placeholder for the query of each channel; weaviate, vespa
+    and azure need them.
 
     **Example**: `rankloom weights --state sqlite:///fusion.db --format opensearch`
     """
-    _check(format, single_shard=single_shard)
+    _check(format, queries, single_shard=single_shard, in_query=in_query)
     if history:
         _show_history(state, retriever, namespace, format)
         return
@@ -130,10 +162,11 @@ def weights(
             }
         )
     else:
-        bodies = _placeholders(means) if queries is None else _read(queries)
+        bodies = _placeholders(means) if queries is None else _read(queries, format)
         options: dict[str, Any] = {"learnt_with": learnt_with}
         options |= {} if method is None else {"method": method}
         options |= {"single_shard": True} if single_shard else {}
+        options |= {"in_query": True} if in_query else {}
         show_json(_exported(format, means, bodies, options))
 
 
@@ -168,13 +201,21 @@ def _lines_of(snapshot: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {weight['mean']:.3f} ({weight['low']:.3f} to {weight['high']:.3f})  {uri}"
 
 
-def _check(format_name: str, *, single_shard: bool) -> None:
+def _check(format_name: str, queries: Path | None, *, single_shard: bool, in_query: bool) -> None:
     if format_name not in FORMATS:
         hint = did_you_mean(format_name, FORMATS)
         msg = f"--format: expected one of {', '.join(FORMATS)}, got {format_name!r}.{hint}"
         raise InvalidInputError(msg)
-    if single_shard and format_name != "qdrant":
-        msg = f"--single-shard: only for --format qdrant, got --format {format_name}"
+    for option_name, given, engine in (
+        ("--single-shard", single_shard, "qdrant"),
+        ("--in-query", in_query, "opensearch"),
+    ):
+        if given and format_name != engine:
+            msg = f"{option_name}: only for --format {engine}, got --format {format_name}"
+            raise InvalidInputError(msg)
+    if queries is None and format_name in KINDS_OF_QUERIES:
+        known = KINDS_OF_QUERIES[format_name]
+        msg = f"--queries: --format {format_name} has to know {known}; give them as a JSON file"
         raise InvalidInputError(msg)
 
 
@@ -212,7 +253,7 @@ def _placeholders(channels: Iterable[str]) -> dict[str, dict[str, str]]:
     return {uri: {"<query>": f"query of {uri}"} for uri in channels}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, format_name: str) -> dict[str, Any]:
     try:
         value = plain_json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -221,7 +262,20 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         msg = f"--queries: {path} is not JSON: {error}"
         raise InvalidInputError(msg) from error
-    if not isinstance(value, dict) or not all(isinstance(each, dict) for each in value.values()):
-        msg = f"--queries: expected an object with an object for every feature_uri in {path}"
+    form = _is_stages if format_name == "mongodb" else _is_object
+    if not isinstance(value, dict) or not all(map(form, value.values())):
+        stages = " or a list of stages" if format_name == "mongodb" else ""
+        msg = (
+            f"--queries: expected an object with an object{stages} for every feature_uri in {path}"
+        )
         raise InvalidInputError(msg)
     return value
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_stages(value: Any) -> bool:
+    """Return whether this is a stage of a MongoDB pipeline, or a list of them."""
+    return all(map(_is_object, value if isinstance(value, list) else [value]))
