@@ -67,3 +67,6 @@ from .metrics.ranking import (
     recall as recall,
 )
 from .ranker import Ranker as Ranker
+from .registry.model_registry import ModelRegistry as ModelRegistry
+from .registry.model_registry import Promotion as Promotion
+from .registry.version import Version as Version

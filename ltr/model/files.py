@@ -1,9 +1,10 @@
 """A saved ranker on disk: a folder that is complete at every moment, and checked when read.
 
 The folder holds ``model-<sha12>.txt`` (LightGBM's text), ``manifest.json`` and, if the ranker has a
-memory of queries, ``memory-<sha12>.bin``. Nothing in it is a pickle. A rename is atomic for a file
-but not for a folder, so the model is named by its content and the manifest, which names it, is
-replaced last: a crash leaves the old version or the new one.
+memory of queries, ``memory-<sha12>.bin``; beside them may lie `RECORDS` of this model. Nothing in
+it is a pickle. A rename is atomic for a file but not for a folder, so the model is named by its
+content and the manifest, which names it, is replaced last: a crash leaves the old version or the
+new one.
 
 The hashes find damage, not tampering: load models only from writers that you trust.
 """
@@ -11,9 +12,8 @@ The hashes find damage, not tampering: load models only from writers that you tr
 from __future__ import annotations
 
 import json
-import os
 import re
-from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +21,20 @@ import msgspec
 
 from ..._shared.atomic_files import TEMPORARY, flush_folder, mapped, write_whole
 from ..._shared.digests import damaged, sha256_hex
+from ..._shared.folder_lock import locked_folder
 from ...errors import IntegrityError, InvalidInputError, StoreError, UnreadableSourceError
 from ..boosting.dataset import neutral_names
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container
     from mmap import mmap
 
 FORMAT = "rankloom-ranker"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+
+RECORDS = ("gate-*.json", "evidence.json", "card.md", "card.html")
+"""Names of files that say something of the model in the folder: they go when it is replaced."""
 
 _MODEL_NAME = re.compile(r"model-([0-9a-f]{12})\.txt")
 _MEMORY_NAME = re.compile(r"memory-([0-9a-f]{12})\.bin")
@@ -84,9 +88,11 @@ def write_model(
         raise InvalidInputError(msg)
     try:
         _make_folder(path)
-        with _locked(path, exclusive=True):
+        with locked_folder(path, exclusive=True):
             for name, content in contents.items():
                 _replace(path / name, content)
+            if _is_another(path / MANIFEST, manifest_text):
+                _remove_records(path)
             _replace(path / MANIFEST, manifest_text)
             _remove_leftovers(path, keep=contents)
     except OSError as error:
@@ -105,40 +111,44 @@ def read_model(folder: str | Path) -> tuple[str, Manifest, mmap | bytes | None]:
     IntegrityError if anything in it is damaged, of another format, or newer than this version
     reads.
     """
-    path = Path(folder)
+    path = _without_link(folder)
     try:
         return _read_checked(path)
     except (IntegrityError, UnreadableSourceError):
         if not path.is_dir():
             raise
-    with _locked(path, exclusive=False):  # a save may have come between manifest and model
+    path = _without_link(folder)
+    with locked_folder(path, exclusive=False):  # a save may have come between manifest and model
         return _read_checked(path)
+
+
+def model_digest(folder: str | Path) -> str:
+    """Return the digest of the manifest, which has those of the other files in it.
+
+    It is another one for every model, memory of queries and fit. Only the manifest is read; raises
+    as `read_model` does.
+    """
+    path = _without_link(folder)
+    raw = _read(path / MANIFEST, path)
+    _parsed(raw, path / MANIFEST)
+    return str(json.loads(raw)["digest"])
+
+
+def model_files(folder: str | Path) -> list[str]:
+    """Return the names of the files that the manifest names, and of the manifest, which is last."""
+    path = _without_link(folder)
+    return [*_parsed(_read(path / MANIFEST, path), path / MANIFEST).files, MANIFEST]
+
+
+def _without_link(folder: str | Path) -> Path:
+    """Return the folder behind a link: it may be pointed elsewhere between two files."""
+    path = Path(folder)
+    return path.resolve() if path.is_symlink() else path
 
 
 def _read_checked(path: Path) -> tuple[str, Manifest, mmap | bytes | None]:
     manifest = _parsed(_read(path / MANIFEST, path), path / MANIFEST)
     return _read_text(path, manifest), manifest, _memory(path, manifest)
-
-
-@contextmanager
-def _locked(path: Path, *, exclusive: bool) -> Iterator[None]:
-    """Keep two savers from removing each other's files, and a second look from meeting a save.
-
-    The lock ends with its process. Where the system or the disk has none, nothing is locked.
-    """
-    try:
-        import fcntl
-
-        descriptor = os.open(path, os.O_RDONLY)
-    except (ImportError, OSError):  # Windows, or a folder that may not be listed
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 # Writing
@@ -148,6 +158,20 @@ def _make_folder(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         flush_folder(path.parent)
+
+
+def _is_another(file: Path, text: bytes) -> bool:
+    """Return whether a manifest is there, of another model than the text is."""
+    try:
+        return file.read_bytes() != text
+    except OSError:
+        return file.exists()
+
+
+def _remove_records(path: Path) -> None:
+    for entry in path.iterdir():
+        if any(fnmatch(entry.name, pattern) for pattern in RECORDS):
+            entry.unlink(missing_ok=True)
 
 
 def _replace(target: Path, content: bytes) -> None:

@@ -28,6 +28,7 @@ from .memory.app import app as memory
 from .ranking.compare import compare
 from .ranking.evaluate import evaluate
 from .ranking.position_bias import position_bias
+from .ranking.registry import promote, rollback, versions
 from .ranking.rerank import rerank
 from .ranking.train import train
 from .ranking.validate import validate
@@ -52,9 +53,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 RERANKING = (validate, position_bias, train, evaluate, compare, rerank)
+REGISTRY = (promote, rollback, versions)
 FUSION = (learn_fusion, weights, replay)
 SERVING = (serve, ingest, backup, restore)
-for command in (*RERANKING, *FUSION, report, *SERVING, simulate, demo):
+for command in (*RERANKING, *REGISTRY, *FUSION, report, *SERVING, simulate, demo):
     app.command()(command)
 app.add_typer(token, name="token")
 app.add_typer(importing, name="import")
@@ -83,7 +85,8 @@ def rankloom(
 
     A typical run: **validate** a log, look at its **position-bias**, **train** a
     ranker on it, **evaluate** that on later interactions, **compare** it with
-    production, **rerank** with it. A **memory** keeps what the clicks of each query
+    production, **rerank** with it, **promote** it to a registry that is served, and
+    **rollback**; **versions** lists what there is. A **memory** keeps what the clicks of each query
     said. For the weights of retrieval channels:
     **learn-fusion** from a log, look at the **weights**, **replay** later interactions.
     **report** makes one page of pictures and sentences about a log.

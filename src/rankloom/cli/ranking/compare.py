@@ -20,12 +20,13 @@ from ..options import (
     option,
     parse_grades,
 )
-from ..output import show, show_json
+from ..output import say, show, show_json
 from ..sources import DEFAULT_NAMESPACE, Files, Namespace, opened
 from .train import load_lines
 
 if TYPE_CHECKING:
     from ...datasets import TrainingPairs
+    from ...ltr import Gate, Ranker
 
 Candidate = Annotated[
     Path,
@@ -79,16 +80,20 @@ def compare(
     0, and that of every other metric's relative gain above -1 %. Ends with 1 if it does not, and
     says why; on a log of one deterministic ranker no candidate passes unless the features identify
     the examination curve. Interactions from the candidate's training period are refused, or left
-    out with --later.
+    out with --later. The verdict is left in CANDIDATE's folder, where `rankloom promote` looks for
+    it.
 
     **Example**: `rankloom compare model production 'later/*.parquet' --features features.parquet`
     """
-    from ...ltr import Ranker
     from ...ltr import compare as judge
     from ...ltr.evaluation.gate import executions_after_training
+    from ...ltr.model.gate_record import PRODUCTION
 
-    ranker = Ranker.load(candidate)
-    other = baseline if baseline == "production" else Ranker.load(baseline)
+    ranker, digest = load_with_digest(candidate)
+    other: Ranker | str = baseline
+    against = PRODUCTION
+    if baseline != PRODUCTION:
+        other, against = load_with_digest(baseline)
     pairs = load_with_clusters(
         files,
         namespace,
@@ -103,12 +108,43 @@ def compare(
     if later:
         pairs = executions_after_training(ranker, pairs)
     gate = judge(ranker, other, pairs, metrics=metric)
+    leave_verdict(candidate, gate, digest, against)
     if json:
         show_json({**gate.to_dict(), "load": pairs.report.to_dict()})
     else:
         show([*load_lines(pairs), "", str(gate)])
     if not gate.passed:
         raise typer.Exit(1)
+
+
+def load_with_digest(folder: str | Path) -> tuple[Ranker, str]:
+    """Return a saved ranker and the digest of its folder, which is of this very model."""
+    from ...errors import IntegrityError
+    from ...ltr import Ranker
+    from ...ltr.model.files import model_digest
+
+    path = Path(folder)
+    path = path.resolve() if path.is_symlink() else path  # the link may be pointed elsewhere
+    digest, ranker = model_digest(path), Ranker.load(path)
+    if model_digest(path) != digest:
+        msg = f"{str(folder)!r}: was saved anew while it was read; run the command again"
+        raise IntegrityError(msg)
+    return ranker, digest
+
+
+def leave_verdict(folder: Path, gate: Gate, digest: str, against: str) -> None:
+    """Write the verdict beside the model that it is about, or say why that cannot be done."""
+    from ...errors import StoreError
+    from ...ltr.model.files import model_digest
+    from ...ltr.model.gate_record import write_gate
+
+    if model_digest(folder) != digest:
+        say(f"note: {folder} was saved anew meanwhile, so the verdict is not left there")
+        return
+    try:
+        write_gate(folder, gate, model=digest, baseline=against)
+    except StoreError as error:
+        say(f"note: {error}, so `rankloom promote` will not find it")
 
 
 def load_with_clusters(files: list[str], namespace: str, **options: Any) -> TrainingPairs:
