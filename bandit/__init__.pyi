@@ -2,6 +2,8 @@ from .._shared.gate_display import GateDisplay as GateDisplay
 from .base.identity import Identity as Identity
 from .base.rewards import RewardTable as RewardTable
 from .base.sums import Sums as Sums
+from .base.weights_display import WeightsDisplay as WeightsDisplay
+from .base.weights_display import WeightsOverTimeDisplay as WeightsOverTimeDisplay
 from .evidence.evidence import Evidence as Evidence
 from .fusion.columns import fuse_columns as fuse_columns
 from .fusion.combine import FusedColumns as FusedColumns
@@ -15,6 +17,7 @@ from .fusion_bandit import FusionBandit as FusionBandit
 from .interactions.columns import EventColumns as EventColumns
 from .interactions.update_report import UpdateReport as UpdateReport
 from .log_follower.follower import LogFollower as LogFollower
+from .posterior.display import PosteriorDisplay as PosteriorDisplay
 from .replay.learning_curves import (
     LearningCurve as LearningCurve,
 )

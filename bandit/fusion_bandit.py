@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from ..datasets.record.mapping import TimeUnit
     from .base.identity import Credit
+    from .base.weights_display import WeightsDisplay
     from .evidence.reports import MergeReport
     from .interactions.live_event import Query
     from .interactions.update_report import UpdateReport
+    from .posterior.display import PosteriorDisplay
     from .serving.fusion_weights import FusionWeights
     from .serving.request import Segment
     from .serving.served import Served
@@ -545,6 +548,16 @@ class FusionBandit:
             If there are clicks and no row says what was shown.
         """
         return self.posterior.get().weights(self.server)
+
+    def plot(self, ax: Axes | None = None) -> WeightsDisplay:
+        """Draw everybody's weights with the interval of what is served; as of `FusionWeights`."""
+        return self.snapshot().plot(ax)
+
+    def plot_posterior(
+        self, ax: Axes | None = None, *, segment: Segment | None = None
+    ) -> PosteriorDisplay:
+        """Draw the posterior density of each channel; as of `FusionWeights`."""
+        return self.snapshot().plot_posterior(ax, segment=segment)
 
     def publish(self) -> FusionWeights:
         """Put a snapshot and the sums of its queries into the store, and return it.

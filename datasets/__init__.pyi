@@ -1,5 +1,7 @@
 from .behaviour.features import behaviour_features as behaviour_features
 from .behaviour.tables import BehaviourTables as BehaviourTables
+from .click_models.display import CalibrationDisplay as CalibrationDisplay
+from .click_models.display import PerplexityDisplay as PerplexityDisplay
 from .click_models.pbm import PBM as PBM
 from .importers.copy import CopyReport as CopyReport
 from .importers.letor import load_letor as load_letor
@@ -34,6 +36,7 @@ from .log.answers import (
 from .log.interaction_log import InteractionLog as InteractionLog
 from .log.stored_row import PreparedRow as PreparedRow
 from .pairs.confounding import confounded_features as confounded_features
+from .pairs.display import LabelMixDisplay as LabelMixDisplay
 from .pairs.load_report import LoadReport as LoadReport
 from .pairs.splits import (
     split_by_query as split_by_query,

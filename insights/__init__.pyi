@@ -1,13 +1,16 @@
 from .documents.document_insights import document_insights as document_insights
 from .documents.findings import DocumentInsights as DocumentInsights
+from .queries.display import RefinementChainsDisplay as RefinementChainsDisplay
 from .queries.findings import QueryInsights as QueryInsights
 from .queries.query_insights import query_insights as query_insights
 from .report.build import build_report as build_report
 from .report.report import Report as Report
 from .retrievers.compare_retrievers import compare_retrievers as compare_retrievers
 from .retrievers.comparison import RetrieverComparison as RetrieverComparison
+from .retrievers.display import RetrieverComparisonDisplay as RetrieverComparisonDisplay
 from .searches.read_searches import read_searches as read_searches
 from .searches.searches import Searches as Searches
+from .time_series.display import TrendsDisplay as TrendsDisplay
 from .time_series.trends import Trends as Trends
 from .time_series.trends import trends as trends
 from .users.user_metrics import UserMetrics as UserMetrics

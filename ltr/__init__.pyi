@@ -1,6 +1,10 @@
 from .._shared.gate_display import GateDisplay as GateDisplay
+from .counterfactual.display import ClipSweepDisplay as ClipSweepDisplay
+from .counterfactual.display import EstimatesDisplay as EstimatesDisplay
+from .counterfactual.display import OverlapDisplay as OverlapDisplay
 from .counterfactual.from_logs import evaluate_from_logs as evaluate_from_logs
 from .counterfactual.report import CounterfactualReport as CounterfactualReport
+from .debias.display import ClickModelChoiceDisplay as ClickModelChoiceDisplay
 from .debias.relevance import (
     DocumentRelevance as DocumentRelevance,
 )
@@ -30,6 +34,7 @@ from .judgment_lists.judgment_list import (
 from .judgment_lists.judgment_list import (
     judgment_list as judgment_list,
 )
+from .memory.display import MemoryDisplay as MemoryDisplay
 from .memory.held_out import held_out_scores as held_out_scores
 from .memory.query_memory import QueryMemory as QueryMemory
 from .memory.replay import MemoryReport as MemoryReport
@@ -66,6 +71,8 @@ from .metrics.ranking import (
 from .metrics.ranking import (
     recall as recall,
 )
+from .model.display import ContributionsDisplay as ContributionsDisplay
+from .model.display import FeatureImportanceDisplay as FeatureImportanceDisplay
 from .ranker import Ranker as Ranker
 from .registry.model_registry import ModelRegistry as ModelRegistry
 from .registry.model_registry import Promotion as Promotion

@@ -24,6 +24,7 @@ from .features.matrix import feature_matrix, is_table, refuse_infinite
 from .features.production_scores import production_scores, production_scores_of_dicts
 from .features.unknown_categories import UnknownCategories
 from .memory.query_memory import QueryMemory
+from .model.display import MAX_FEATURES, ContributionsDisplay, FeatureImportanceDisplay
 from .model.files import read_model, write_model
 from .model.fitted import from_manifest, to_manifest
 from .settings import FitSettings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import distributed
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from ..datasets.pairs.training_pairs import TrainingPairs
@@ -355,6 +357,60 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
         values = self.booster_.predict(matrix, pred_contrib=True, **self._threads(matrix))
         return pl.DataFrame(np.asarray(values), schema=columns)
+
+    def plot_importance(
+        self,
+        ax: Axes | None = None,
+        *,
+        kind: Literal["gain", "split"] = "gain",
+        limit: int = MAX_FEATURES,
+    ) -> FeatureImportanceDisplay:
+        """Draw the share of each feature in the gain, or in the number, of all splits.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        kind : {"gain", "split"}
+            As of `feature_importances`.
+        limit : int
+            Features that are drawn.
+        """
+        found = self.feature_importances(kind)
+        values = np.array(list(found.values()))
+        return FeatureImportanceDisplay(tuple(found), values, kind, limit).plot(ax)
+
+    def plot_contributions(
+        self,
+        X: TrainingPairs | ArrayLike | Any,
+        ax: Axes | None = None,
+        *,
+        limit: int = MAX_FEATURES,
+    ) -> ContributionsDisplay:
+        """Draw what each feature adds to the score of a document, or to the scores of several.
+
+        Parameters
+        ----------
+        X
+            As of `contributions`: one document or more.
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        limit : int
+            Features that are drawn, the largest contributions first.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no document.
+        """
+        values = self.contributions(X)
+        if not len(values):
+            msg = "X: no documents, expected at least one"
+            raise InvalidInputError(msg)
+        of_features = values.drop(EXPECTED_SCORE).to_numpy()
+        expected = float(values[EXPECTED_SCORE][0])
+        names = tuple(self._names)
+        return ContributionsDisplay(names, of_features, expected, limit).plot(ax)
 
     def save(self, folder: str | Path) -> None:
         """Save into a folder, replacing the model in it; a crash leaves the old one or the new.

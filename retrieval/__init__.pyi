@@ -1,6 +1,7 @@
 from .affinity.affinity_features import UserAffinity as UserAffinity
 from .affinity.affinity_features import affinity_features as affinity_features
 from .embedding_adapter.adapter import EmbeddingAdapter as EmbeddingAdapter
+from .embedding_adapter.display import HeldOutGainDisplay as HeldOutGainDisplay
 from .embedding_adapter.held_out_gain import HeldOutGain as HeldOutGain
 from .engagement.engagement_matrix import engagement_matrix as engagement_matrix
 from .engagement.matrix import EngagementMatrix as EngagementMatrix

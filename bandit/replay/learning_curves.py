@@ -11,6 +11,7 @@ from ..._shared.summary import Summary, Table, interval, summary_text
 from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, NoExposuresError
 from ..base.timestamps import NO_TIME
+from ..base.weights_display import WeightsOverTimeDisplay
 from ..evidence.evidence import Evidence
 from ..interactions.source_reader import read_columns
 from ..posterior.noise import FixedNoise
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import polars as pl
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from ...datasets.record.mapping import InputMapping
@@ -73,6 +75,12 @@ class LearningCurve:
         outside = np.flatnonzero(~inside)
         first = 0 if not len(outside) else int(outside[-1]) + 1
         return first if first < len(inside) else None
+
+    def plot(self, ax: Axes | None = None) -> WeightsOverTimeDisplay:
+        """Draw the weights over time, with the interval of drawn weights."""
+        return WeightsOverTimeDisplay(
+            self.feature_uris, self.times, self.weights, self.lower, self.upper, self.confidence
+        ).plot(ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, ready for JSON; what is not known is None."""

@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import polars as pl
+    from matplotlib.axes import Axes
 
     from ..base.contexts import Context
     from ..base.sums import ArmSums
+    from ..base.weights_display import WeightsDisplay
     from ..interactions.live_event import Query
+    from ..posterior.display import PosteriorDisplay
     from ..store.snapshot_history import SnapshotRecord
     from ..store.store import Store
     from .query_table import QueryTable
@@ -213,6 +216,30 @@ class FusionWeights:
             uri: WeightInterval(*values)
             for uri, values in zip(self.feature_uris, columns, strict=True)
         }
+
+    def plot(self, ax: Axes | None = None) -> WeightsDisplay:
+        """Draw everybody's weights with the interval of what is served."""
+        from ..base.weights_display import WeightsDisplay
+
+        rows = np.array(list(self.intervals().values())).T
+        return WeightsDisplay(self.feature_uris, *rows).plot(ax)
+
+    def plot_posterior(
+        self, ax: Axes | None = None, *, segment: Segment | None = None
+    ) -> PosteriorDisplay:
+        """Draw the posterior density of each channel's success rate, or of its scores' slope.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        segment : str, sequence or mapping, optional
+            As of `sample`.
+        """
+        from ..posterior.display import PosteriorDisplay
+
+        context = segment_context(segment, self.segment_by)
+        return PosteriorDisplay.from_posterior(self.posterior, context).plot(ax)
 
     def publish(self, store: Store, *, author: str = LEARNER) -> SnapshotRecord:
         """Put it and the sums of its queries into a store, and return what is noted of it.

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
+from ...errors import InvalidInputError
 from ..base.timestamps import as_datetime, microseconds
+from ..base.weights_display import WeightsOverTimeDisplay
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
 
 LEARNER: Final = "learner"
 """Author of what was learnt, rather than changed by someone."""
@@ -88,6 +94,26 @@ class SnapshotHistory(NamedTuple):
         """Return what the notes say of each snapshot."""
         records = [SnapshotRecord.of(name, note) for name, note in notes.items()]
         return cls(records, max((each.number for each in records), default=0) - len(records))
+
+    def plot(self, ax: Axes | None = None) -> WeightsOverTimeDisplay:
+        """Draw the weights of everybody over time, of the snapshots that say when they were put.
+
+        Raises
+        ------
+        InvalidInputError
+            If none does.
+        """
+        dated = [(e.time, e.weights) for e in reversed(self.records) if e.time and e.weights]
+        if not dated:
+            msg = "records: no snapshot with a time and weights, so there is nothing to draw"
+            raise InvalidInputError(msg)
+        dated.sort(key=lambda each: each[0])
+        uris = tuple(dict.fromkeys(uri for _, weights in reversed(dated) for uri in weights))
+        values = np.array(
+            [[weights.get(uri, (np.nan,) * 3) for uri in uris] for _, weights in dated]
+        )
+        times = np.array([microseconds(time) for time, _ in dated]).astype("datetime64[us]")
+        return WeightsOverTimeDisplay(uris, times, *np.moveaxis(values, 2, 0)).plot(ax)
 
     def put(self, record: SnapshotRecord) -> tuple[SnapshotRecord, list[str]]:
         """Return what to note of a snapshot that is put, and the names of those to drop then.

@@ -15,6 +15,8 @@ from .base import (
 )
 from .cascade import Cascade as Cascade
 from .dbn import DBN as DBN
+from .display import CalibrationDisplay as CalibrationDisplay
+from .display import PerplexityDisplay as PerplexityDisplay
 from .pbm import PBM as PBM
 from .simplified_dbn import SimplifiedDBN as SimplifiedDBN
 from .trust_pbm import TrustPBM as TrustPBM

@@ -18,10 +18,12 @@ from .squarem import MIN_PROBABILITY
 if TYPE_CHECKING:
     from typing import Self
 
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from ..counts.click_counts import ClickCounts
     from ..pairs.training_pairs import TrainingPairs
+    from .display import CalibrationDisplay
 
 MIN_REPLICATES = 20
 
@@ -194,6 +196,28 @@ class ClickModel(ABC):
         with np.errstate(invalid="ignore"):
             by_position = np.exp(np.bincount(pairs.position, weights=surprise) / rows)
         return Perplexity(float(np.nanmean(by_position)), by_position)
+
+    def plot_calibration(
+        self, pairs: TrainingPairs, ax: Axes | None = None, *, bins: int = 10
+    ) -> CalibrationDisplay:
+        """Draw how often what the model gives a probability was clicked.
+
+        `CalibrationDisplay.from_models` and `PerplexityDisplay.from_models` compare several models.
+
+        Parameters
+        ----------
+        pairs : TrainingPairs
+            Held-out executions, preferably.
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        bins : int
+            Of equal numbers of rows.
+        """
+        from .display import CalibrationDisplay
+
+        self._check_fitted()
+        models = {type(self).__name__: self}
+        return CalibrationDisplay.from_models(models, pairs, bins=bins).plot(ax)
 
     def intervals(
         self,

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import lightgbm
     import pandas as pd
     import polars as pl
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from .array_storage import Gather
+    from .display import LabelMixDisplay
     from .judgments import Judgments
 
 NO_POSITION = -1
@@ -198,6 +200,12 @@ class TrainingPairs:
             context={name: values.gather(chosen) for name, values in self.context.items()},
             examination=None if self.examination is None else gather(self.examination, rows),
         )
+
+    def plot_labels(self, ax: Axes | None = None) -> LabelMixDisplay:
+        """Draw which share of the shown documents got each grade, by position where it is known."""
+        from .display import LabelMixDisplay
+
+        return LabelMixDisplay.from_pairs(self).plot(ax)
 
     def to_lightgbm(self, *, position: bool = False, **options: Any) -> lightgbm.Dataset:
         """Return a `lightgbm.Dataset` over the pairs' own arrays, without a copy.

@@ -77,7 +77,7 @@ class PositionBiasDisplay(Display):
         add_legend(ax)
 
     def _draw_curve(self, ax: Axes, number: int, label: str, curve: ExaminationCurve) -> None:
-        shift = side_by_side(number, len(self.curves)) / 3
+        shift = side_by_side(number, len(self.curves))
         positions = np.arange(len(curve)) + shift
         ax.fill_between(
             positions, curve.band_lower, curve.band_upper, color=style_of(number).color, alpha=0.15

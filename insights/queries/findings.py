@@ -14,10 +14,13 @@ from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..outcomes.plain_tables import rows_of
 from ..outcomes.text_sections import section, share_text
+from .display import RefinementChainsDisplay
 from .query_table import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
 
 _TABLES: Final = ("queries", "clusters", "chains", "rewrites")
 
@@ -104,6 +107,36 @@ class QueryInsights:
             return self.queries.filter(pl.col("verdict") == kind)
         msg = f"kind: expected one of {[*SHARES, 'above', 'below']}, got {kind!r}"
         raise InvalidInputError(msg)
+
+    def plot_chains(self, ax: Axes | None = None, *, limit: int = 15) -> RefinementChainsDisplay:
+        """Draw the steps from query to query beyond chance, those of the most persons first.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        limit : int
+            Steps that are drawn.
+
+        Raises
+        ------
+        InvalidInputError
+            If no step was found.
+        """
+        found = self.chains.filter("found").head(limit)
+        if found.is_empty():
+            why = "; ".join(self.missing.values())
+            msg = f"chains: no step beyond chance was found, so none is drawn. {why}".rstrip()
+            raise InvalidInputError(msg)
+        return RefinementChainsDisplay(
+            from_query=tuple(found["from_query"].to_list()),
+            to_query=tuple(found["to_query"].to_list()),
+            persons=found["persons"].to_numpy(),
+            lift=found["lift"].to_numpy(),
+            succeeded=found["succeeded"].to_numpy(),
+            lower=found["succeeded_lower"].to_numpy(),
+            upper=found["succeeded_upper"].to_numpy(),
+        ).plot(ax)
 
     def summary(self, limit: int = 10) -> str:
         """Return the findings as text, at most `limit` of each kind."""

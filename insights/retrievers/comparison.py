@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from ..._shared.plain import plain
 from ..._shared.summary import Summary, Table
 from ..._shared.summary_html import summary_html
+from ...errors import InvalidInputError
 from ..outcomes.plain_tables import rows_of
-from ..outcomes.search_outcomes import DESCRIPTIONS
+from ..outcomes.search_outcomes import DESCRIPTIONS, LOWER_IS_BETTER
+from .display import RetrieverComparisonDisplay
 
 if TYPE_CHECKING:
-    import polars as pl
+    from matplotlib.axes import Axes
 
     from ..searches.search_report import SearchReport
     from .comparability import Check
@@ -97,6 +101,40 @@ class RetrieverComparison:
             "notes": list(self.notes),
             "report": self.report.to_dict(),
         }
+
+    def plot(
+        self, ax: Axes | None = None, *, metric: str | None = None
+    ) -> RetrieverComparisonDisplay:
+        """Draw every retriever's difference to the baseline in one metric.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        metric : str, optional
+            One of `differences`; by default its first.
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing was compared, or there is no such metric.
+        """
+        known = self.differences["metric"].unique(maintain_order=True).to_list()
+        name = metric or next(iter(known), "")
+        if name not in known or self.baseline is None:
+            msg = f"metric: got {metric!r}, but compared were {known}"
+            raise InvalidInputError(msg)
+        found = self.differences.filter(pl.col("metric") == name)
+        rows = found.select("retriever", "adjusted_for").rows()
+        numbers = ("difference", "lower", "upper", "sequential_lower", "sequential_upper")
+        return RetrieverComparisonDisplay(
+            rows=tuple(f"{who} (same {mix})" if mix else who for who, mix in rows),
+            **{column: found[column].to_numpy() for column in numbers},
+            verdicts=tuple(found["verdict"].to_list()),
+            metric=f"{name}: {DESCRIPTIONS[name]}" if name in DESCRIPTIONS else name,
+            baseline=self.baseline,
+            lower_is_better=name in LOWER_IS_BETTER,
+        ).plot(ax)
 
     def __repr__(self) -> str:
         """Say the searches of each retriever, and each outcome with its difference."""

@@ -11,16 +11,22 @@ import polars as pl
 from ..._shared.checks import checked_number
 from ..._shared.summary import Summary, Table
 from ..._shared.summary_html import summary_html
-from ...errors import InvalidInputError
+from ...errors import InvalidInputError, did_you_mean
 from ..outcomes.clusters_of_searches import clusters_of
 from ..outcomes.plain_tables import rows_of
+from ..outcomes.search_outcomes import DESCRIPTIONS
 from ..searches.read_searches import ReadOptions, as_searches
 from ..statistics.periods import period_length, periods_of
 from .changes import change_table
 from .curves import curve_table
-from .series import series_table
+from .display import TrendsDisplay
+from .series import COUNTS, series_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
     from ..searches.search_report import SearchReport
     from ..searches.searches import Searches
 
@@ -73,6 +79,44 @@ class Trends:
             "report": self.report.to_dict(),
         }
 
+    def plot(
+        self, ax: Axes | None = None, *, series: Sequence[str] = ("searches",)
+    ) -> TrendsDisplay:
+        """Draw series over time with intervals and the changes of their level.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; new axes of pyplot by default.
+        series : sequence of str
+            Names in `series`, of one unit.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such series.
+        """
+        names = [series] if isinstance(series, str) else list(series)
+        known = self.series["series"].unique(maintain_order=True).to_list()
+        missing = next((name for name in names if name not in known), None)
+        if missing is not None or not names:
+            hint = did_you_mean(str(missing), known)
+            msg = f"series: got {series!r}, expected some of {known}.{hint}"
+            raise InvalidInputError(msg)
+        of_name = {name: self.series.filter(pl.col("series") == name) for name in names}
+        first = of_name[names[0]]
+        changes = {name: self.changes.filter(pl.col("series") == name) for name in names}
+        return TrendsDisplay(
+            periods=first["period"].to_numpy(),
+            values={name: found["value"].to_numpy() for name, found in of_name.items()},
+            lower={name: found["lower"].to_numpy() for name, found in of_name.items()},
+            upper={name: found["upper"].to_numpy() for name, found in of_name.items()},
+            complete=first["complete"].to_numpy(),
+            changes={name: found["period"].to_numpy() for name, found in changes.items()},
+            every=self.every,
+            unit=_unit(names),
+        ).plot(ax)
+
     def __repr__(self) -> str:
         """Say each series' range and every change."""
         complete = self.series.filter("complete", pl.col("value").is_finite())
@@ -95,6 +139,14 @@ class Trends:
         columns = ["series", "period", "before", "after", "p_series"]
         changes = Table.of_frame(self.changes.select(columns), caption="changes")
         return Summary(f"Trends: {title}", [changes], lines)
+
+
+def _unit(names: Sequence[str]) -> str:
+    """Return what the values of series are."""
+    if all(name in COUNTS for name in names):
+        return "number in a period"
+    described = [DESCRIPTIONS.get(name, name.replace("_", " ")) for name in names]
+    return described[0] if len(names) == 1 else "mean over the searches of a period"
 
 
 def sentence(change: dict[str, Any]) -> str:

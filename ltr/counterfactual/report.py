@@ -5,15 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..._shared.drawing import limits_or_nan
 from ..._shared.plain import plain
 from ..._shared.summary import Summary, Table
 from ..._shared.summary_html import summary_html
+from ...errors import InvalidInputError
+from .display import ClipSweepDisplay, EstimatesDisplay, OverlapDisplay
+from .overlap import MIN_VARIED
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from .overlap import Overlap
+
+    Floats = NDArray[np.float64]
 
 ESTIMATORS = {"ips": "IPS", "snips": "SNIPS", "doubly_robust": "doubly robust"}
 
@@ -145,6 +155,58 @@ class CounterfactualReport:
         values: dict[str, Any] = plain(asdict(self))
         return values
 
+    def plot(self, ax: Axes | None = None) -> EstimatesDisplay:
+        """Draw the value of candidate and baseline by each estimator, with intervals."""
+        return EstimatesDisplay(
+            tuple(ESTIMATORS.values()),
+            _estimates([self.candidate[name] for name in ESTIMATORS]),
+            _estimates([self.baseline[name] for name in ESTIMATORS]),
+            self.metric,
+            self.baseline_name,
+            self.confidence,
+            self.statement,
+        ).plot(ax)
+
+    def plot_clips(self, ax: Axes | None = None) -> ClipSweepDisplay:
+        """Draw the candidate's estimates by clip.
+
+        Raises
+        ------
+        InvalidInputError
+            If the report has no sweep of clips.
+        """
+        if not self.clipping:
+            msg = "clipping: empty, expected estimates by clip; evaluate with clips=(...)"
+            raise InvalidInputError(msg)
+        return ClipSweepDisplay(
+            clip=np.array([each.clip for each in self.clipping]),
+            estimates=np.array([[getattr(e, name) for e in self.clipping] for name in ESTIMATORS]),
+            effective_share=np.array([e.effective_sample_size for e in self.clipping])
+            / max(self.displays, 1),
+            chosen=self.clip,
+            interval=self.candidate["doubly_robust"].interval,
+            metric=self.metric,
+            confidence=self.confidence,
+        ).plot(ax)
+
+    def plot_overlap(self, ax: Axes | None = None) -> OverlapDisplay:
+        """Draw how much of what the candidate would show the log holds."""
+        found = self.overlap
+        varied = float("nan") if found.varied is None else found.varied
+        shown, several = "of its top: can have been shown", "of its top: at several positions"
+        shares = {
+            shown: found.shown,
+            several: varied,
+            "of these displays: not clipped": 1 - found.clipped,
+            "of these displays: effective": self.effective_sample_size / max(self.displays, 1),
+        }
+        notes = {
+            "of these displays: not clipped": f"(clip {self.clip:g})",
+            "of these displays: effective": f"of {self.displays:,}",
+        }
+        required = {shown: 1.0, several: MIN_VARIED}
+        return OverlapDisplay(shares, required, notes, self.statement).plot(ax)
+
     def __str__(self) -> str:
         """Return the estimates as a table, the overlap, the clipping sweep and the notes."""
         lines = [
@@ -238,6 +300,11 @@ class CounterfactualReport:
             ],
             [*lines, *statement, *self.notes],
         )
+
+
+def _estimates(found: list[Estimate]) -> Floats:
+    """Return values and limits, NaN where there are none; shape (3, m)."""
+    return np.array([[e.value for e in found], *limits_or_nan([e.interval for e in found])])
 
 
 def _cell(estimate: Estimate) -> str:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import InvalidInputError
+from .display import ClickModelChoiceDisplay
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CURVE_UNKNOWN = "the log does not identify the examination curve"
 FALLS_BACK = "falls back"
@@ -103,6 +111,25 @@ class Choice:
         bound = None if values["bound"] is None else Bound(**values["bound"])
         evidence = {name: _evidence(found) for name, found in values["evidence"].items()}
         return cls(**{**values, "evidence": evidence, "bound": bound})
+
+    def plot(self, ax: Axes | None = None) -> ClickModelChoiceDisplay:
+        """Draw how well each click model predicts held-out clicks, the best first.
+
+        Raises
+        ------
+        InvalidInputError
+            If no click models were compared.
+        """
+        if not self.evidence:
+            msg = "evidence: no click models were compared, so there is nothing to draw"
+            raise InvalidInputError(msg)
+        best_first = sorted(self.evidence.items(), key=lambda item: -item[1].log_likelihood)
+        return ClickModelChoiceDisplay(
+            tuple(name for name, _ in best_first),
+            np.array([found.over_baseline for _, found in best_first]),
+            np.array([found.standard_error for _, found in best_first]),
+            self.click_model,
+        ).plot(ax)
 
     def __str__(self) -> str:
         """Return the evidence (best first), the members and the reasons, a line each."""

@@ -16,6 +16,7 @@ from ...errors import InvalidInputError
 from ..exposure.frequency_bands import BANDS, band_of
 from ..metrics.ranked_lists import rank_lists
 from ..metrics.ranking import discounts
+from .display import MemoryDisplay
 from .held_out import scores_from, split_and_fit
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import polars as pl
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from ...datasets.pairs.training_pairs import TrainingPairs
@@ -102,6 +104,20 @@ class MemoryReport:
         """Return plain values, ready for JSON."""
         values: dict[str, Any] = plain({**asdict(self), "passed": self.passed})
         return values
+
+    def plot(self, ax: Axes | None = None) -> MemoryDisplay:
+        """Draw the gain over the prior by frequency band, and its bound."""
+        every = [*self.bands, self.all]
+        return MemoryDisplay(
+            bands=(*(f"{band.impressions} or more" for band in self.bands), "all"),
+            gain=np.array([band.gain if band.executions else np.nan for band in every]),
+            lower=np.array([band.lower for band in every], np.float64),
+            passed=np.array([*self.passed_bands, self.passed], np.bool_),
+            executions=np.array([band.executions for band in every]),
+            queries=np.array([band.queries for band in every]),
+            cutoff=CUTOFF,
+            confidence=self.confidence,
+        ).plot(ax)
 
     def __str__(self) -> str:
         bound = f"{self.confidence:.0%} bound"

@@ -11,8 +11,10 @@ from ..._shared.clustered import ClusteredErrors
 from ..._shared.plain import plain
 from ..._shared.summary import Summary, Table, interval
 from ..._shared.summary_html import summary_html
+from .display import HeldOutGainDisplay
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -71,6 +73,18 @@ class HeldOutGain:
         """Return plain values, ready for JSON."""
         values: dict[str, Any] = plain({**asdict(self), "passed": self.passed})
         return values
+
+    def plot(self, ax: Axes | None = None) -> HeldOutGainDisplay:
+        """Draw the gain with its interval."""
+        return HeldOutGainDisplay(
+            k=self.k,
+            queries=self.queries,
+            baseline=self.baseline,
+            adapted=self.adapted,
+            gain=self.gain,
+            interval=self.interval,
+            confidence=self.confidence,
+        ).plot(ax)
 
     def __str__(self) -> str:
         low, high = self.interval

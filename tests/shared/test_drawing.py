@@ -50,8 +50,24 @@ def test_rows_run_from_the_top_down(axes):
 
 
 def test_a_name_is_never_read_as_mathematics(axes):
-    axes.set_title(drawing.shortened("from $5 to $_{"))
+    axes.set_title(drawing.literal("from $5 to $_{"))
     axes.figure.canvas.draw()  # an unclosed formula raises here
+
+
+def test_a_dollar_is_shown_as_it_is(axes):
+    """Once: what is escaped twice shows a backslash."""
+    drawing.name_rows(axes, ["$5 off"])
+    assert [text.get_text() for text in axes.get_yticklabels()] == [r"\$5 off"]
+
+
+def test_a_legend_has_a_row_of_its_own(axes):
+    drawing.draw_rows(axes, [1.0, 2.0], 0, label="one")
+    drawing.draw_rows(axes, [1.0, 2.0], 1, label="other")
+    drawing.name_rows(axes, ["first", "second"])
+    drawing.legend_under_rows(axes)
+    axes.figure.canvas.draw()
+    box = axes.get_legend().get_window_extent().transformed(axes.transData.inverted())
+    assert min(box.y0, box.y1) > 1.0  # below the last row: the axis is inverted
 
 
 @pytest.mark.parametrize("text", ["x" * 36, "a\n  b"])

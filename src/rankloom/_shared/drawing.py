@@ -38,7 +38,6 @@ LABEL_WIDTH: Final = 36
 
 _ROW_HEIGHT: Final = 0.32
 _MIN_HEIGHT: Final = 2.4
-_SPREAD: Final = 0.5
 
 
 class Style(NamedTuple):
@@ -113,16 +112,16 @@ def new_axes(height: float | None = None) -> Axes:
 
 def height_of_rows(count: int) -> float:
     """Return the height in inches of a figure with named rows."""
-    return max(_MIN_HEIGHT, 1.3 + _ROW_HEIGHT * count)
+    return max(_MIN_HEIGHT, 1.2 + _ROW_HEIGHT * count)
 
 
-def side_by_side(number: int, count: int) -> float:
+def side_by_side(number: int, count: int, spread: float = 0.2) -> float:
     """Return the shift of series `number` of `count`, so that their intervals do not hide another.
 
     >>> [side_by_side(number, 3) for number in range(3)]
-    [-0.25, 0.0, 0.25]
+    [-0.1, 0.0, 0.1]
     """
-    return 0.0 if count < 2 else _SPREAD * (number / (count - 1) - 0.5)
+    return 0.0 if count < 2 else spread * (number / (count - 1) - 0.5)
 
 
 def draw_line(
@@ -167,7 +166,7 @@ def draw_rows(
 
 def name_rows(ax: Axes, names: Sequence[str]) -> None:
     """Name rows 0, 1, ... from the top down."""
-    ax.set_yticks(range(len(names)), [shortened(name) for name in names])
+    ax.set_yticks(range(len(names)), [literal(name) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
@@ -179,16 +178,22 @@ def note_rows(ax: Axes, notes: Sequence[str]) -> None:
 
 
 def shortened(text: str, width: int = LABEL_WIDTH) -> str:
-    r"""Return a text of at most so many characters that matplotlib does not read as mathematics.
+    """Return a text on one line, of at most so many characters.
 
-    >>> shortened("a price of $5 or $6", 12)
+    >>> shortened("a price of 5 or 6", 12)
     'a price of …'
-    >>> shortened("$5")
-    '\\$5'
     """
     flat = " ".join(text.split())
-    cut = flat if len(flat) <= width else f"{flat[: width - 1]}…"
-    return cut.replace("$", r"\$")
+    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+
+
+def literal(text: str, width: int = LABEL_WIDTH) -> str:
+    r"""Return a shortened text as matplotlib has to get it, which reads $...$ as mathematics.
+
+    >>> literal("$5")
+    '\\$5'
+    """
+    return shortened(text, width).replace("$", r"\$")
 
 
 def mark_value(ax: Axes, value: float, axis: Literal["x", "y"], label: str | None = None) -> None:
@@ -203,16 +208,11 @@ def add_legend(ax: Axes, **options: Any) -> None:
         ax.legend(**{"frameon": False, **options})
 
 
-def legend_below(ax: Axes) -> None:
-    """Draw a legend under the axes, where the rows of a table leave no place inside."""
-    figure = ax.get_figure(root=True)
-    if figure is not None:
-        add_legend(
-            ax,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.9 / figure.get_figheight() - 0.06),
-            ncols=3,
-        )
+def legend_under_rows(ax: Axes) -> None:
+    """Draw a legend in a row of its own below the others, where it hides none."""
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom + 0.9, top)
+    add_legend(ax, loc="lower center", ncols=4, fontsize="small", columnspacing=1.2)
 
 
 def percent(ax: Axes, axis: Literal["x", "y"]) -> None:
@@ -229,15 +229,27 @@ def whole_numbers(ax: Axes, axis: Literal["x", "y"]) -> None:
     (ax.xaxis if axis == "x" else ax.yaxis).set_major_locator(MaxNLocator(integer=True))
 
 
-def log_axis(ax: Axes, axis: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of every power of ten."""
+def date_axis(ax: Axes) -> None:
+    """Write the dates of the x axis as short as they can be."""
+    from matplotlib import dates
+
+    locator = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def log_axis(ax: Axes, axis: Literal["x", "y"], *, shares: bool = False) -> None:
+    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of every power of ten.
+
+    `shares`: in per cent.
+    """
     from matplotlib.ticker import LogLocator, NullLocator
 
     (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
     each = ax.xaxis if axis == "x" else ax.yaxis
     each.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     each.set_minor_locator(NullLocator())
-    each.set_major_formatter("{x:g}")
+    each.set_major_formatter(lambda value, _: f"{100 * value:g}%" if shares else f"{value:g}")
 
 
 def wrapped_title(ax: Axes, text: str) -> None:

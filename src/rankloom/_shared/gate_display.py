@@ -11,7 +11,7 @@ from .drawing import (
     Display,
     draw_rows,
     height_of_rows,
-    legend_below,
+    legend_under_rows,
     mark_value,
     name_rows,
     note_rows,
@@ -90,7 +90,7 @@ class GateDisplay(Display):
         ax.set(xlabel=f"relative gain over the baseline, and its {self.confidence:.0%} bound")
         verdict = "The gate passes" if self.passed else "The gate does not pass"
         wrapped_title(ax, f"{verdict}, against {self.baseline}")
-        legend_below(ax)
+        legend_under_rows(ax)
 
     def _values(self, *, passed: bool) -> tuple[Floats, Floats]:
         """Return relative gains and bounds of the metrics that pass or not; NaN for the others."""
