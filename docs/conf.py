@@ -1,6 +1,7 @@
 """How the site is built (`make docs`); neither the build nor the pages need a network."""
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import re
@@ -29,6 +30,30 @@ def digest_of_sources() -> str:
 
 DOCS = Path(__file__).parent
 LIBRARY = digest_of_sources()
+
+
+def write_displays() -> None:
+    """Write the page of the classes that draw results: all public names that end in Display."""
+    lines = ["Pictures of results", "===================", ""]
+    lines += ["`plot` of a result returns one of these: arrays, and a `plot(ax=None)` of its own,"]
+    lines += ["which draws them on other axes.", ""]
+    listed: set[type] = set()  # some are exported by two packages
+    for name in ("datasets", "ltr", "bandit", "retrieval", "insights"):
+        package = importlib.import_module(f"rankloom.{name}")
+        named = [public for public in package.__all__ if public.endswith("Display")]
+        displays = [public for public in named if getattr(package, public) not in listed]
+        listed |= {getattr(package, display) for display in displays}
+        if displays:
+            lines += [f".. currentmodule:: rankloom.{name}", "", ".. autosummary::"]
+            lines += ["   :toctree: .", "", *(f"   {display}" for display in displays), ""]
+    page = DOCS / "reference" / "generated" / "displays.rst"
+    page.parent.mkdir(exist_ok=True)
+    text = "\n".join(lines)
+    if not page.exists() or page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
+
+
+write_displays()
 
 extensions = [
     "sphinx.ext.autodoc",
