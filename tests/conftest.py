@@ -206,3 +206,16 @@ class PostgresServer:
         if program is None:
             pytest.skip("PostgreSQL does not run as root; set RANKLOOM_TEST_POSTGRES_URL")
         return [program, "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
+
+
+@pytest.fixture
+def axes():
+    """Axes of matplotlib that pyplot knows nothing of."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)  # so that drawing renders; without it a figure's canvas does nothing
+    return figure.add_subplot()

@@ -18,6 +18,7 @@ from ..._shared.drawing import (
     side_by_side,
     whole_numbers,
 )
+from ...errors import InvalidInputError
 from .row_blocks import row_blocks
 
 if TYPE_CHECKING:
@@ -72,7 +73,16 @@ class LabelMixDisplay(Display):
 
     @classmethod
     def from_pairs(cls, pairs: TrainingPairs) -> Self:
-        """Count the grades of pairs, at the first 100 positions."""
+        """Count the grades of pairs, at the first 100 positions.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are no pairs.
+        """
+        if not len(pairs):
+            msg = "pairs: empty, expected at least one document"
+            raise InvalidInputError(msg)
         by_position = pairs.has_positions
         width = min(int(pairs.position.max(initial=0)) + 1, MAX_POSITIONS) if by_position else 1
         found: dict[int, NDArray[np.int64]] = {}

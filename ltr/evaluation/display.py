@@ -119,19 +119,12 @@ class QueryGainDisplay(Display):
         return lost, float((self.gain == 0).mean()), gained
 
     def _draw(self, ax: Axes) -> None:
-        share = (np.arange(len(self.gain)) + 0.5) / len(self.gain)
+        edges = np.linspace(0, 1, len(self.gain) + 1)
         lost, same, gained = self.shares
         for sign, number, words in ((-1, 1, f"lose ({lost:.0%})"), (1, 0, f"gain ({gained:.0%})")):
-            style = style_of(number)
-            ax.fill_between(
-                share,
-                np.where(sign * self.gain > 0, self.gain, 0.0),
-                step="mid",
-                color=style.color,
-                linewidth=0,
-                label=words,
-            )
-        ax.step(share, self.gain, where="mid", color="black", linewidth=1)
+            part = np.where(sign * self.gain > 0, self.gain, 0.0)
+            ax.stairs(part, edges, fill=True, color=style_of(number).color, label=words)
+        ax.stairs(self.gain, edges, color="black", linewidth=1)
         mark_value(ax, 0.0, "y")
         mean = float(self.gain.mean())
         mark_value(ax, mean, "y", label=f"mean {mean:+.4f}")

@@ -32,17 +32,6 @@ def _exported():
 DISPLAYS = _exported()
 
 
-@pytest.fixture
-def axes():
-    """Axes that pyplot knows nothing of."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
-
-
 @pytest.fixture(params=sorted(DISPLAYS))
 def display(request):
     return EXAMPLES[DISPLAYS[request.param]]()

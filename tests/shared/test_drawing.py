@@ -9,13 +9,6 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 
-@pytest.fixture
-def axes():
-    from matplotlib.figure import Figure
-
-    return Figure().add_subplot()
-
-
 def test_no_two_of_56_styles_are_alike_without_colour_and_dashes():
     looks = {(style.color, style.marker) for style in map(drawing.style_of, range(56))}
     assert len(looks) == 56

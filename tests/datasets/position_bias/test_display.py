@@ -15,15 +15,6 @@ matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
 
-@pytest.fixture
-def axes():
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
-
-
 def test_the_line_is_the_curve_and_the_shade_the_band(axes, simulated):
     bias = PositionBias(n_bootstrap=20).fit(simulated(1000))
     display = bias.plot(axes)
