@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 import pytest
 
-FILES = {"distributed", "test_fit_parts.py", "test_train_dask.py"}
+FILES = {"distributed", "test_fit_parts.py", "test_train_dask.py", "test_scale.py"}
 """Folders and files of tests that use the cluster."""
 WORKERS = 2
 _IMPORTED = ["distributed", "lightgbm.dask", "numba", "pandas", "pyarrow.parquet", "s3fs"]

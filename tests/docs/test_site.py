@@ -19,6 +19,7 @@ import rankloom.insights
 import rankloom.ltr
 import rankloom.retrieval
 
+from .daily_logs import write_daily_logs, write_log_in_files
 from .snippets import FILE_NAME, blocks, free_port, run_python, run_shell, write_files
 from .warehouse import write_warehouse
 
@@ -30,7 +31,11 @@ PAGES = sorted(
     if NOT_PAGES.isdisjoint(path.relative_to(DOCS).parts)
 )
 NAME_OF = {path: str(path.relative_to(DOCS).with_suffix("")) for path in PAGES}
-PREPARED = {"guide/own-export": write_warehouse}
+PREPARED = {
+    "guide/own-export": write_warehouse,
+    "guide/scale": write_log_in_files,
+    "how-to/retraining": write_daily_logs,
+}
 """Pages whose session needs files that a reader has: what writes them."""
 CELLS = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
 PACKAGES = [

@@ -317,13 +317,13 @@ def test_what_is_no_dataframe_of_spark_is_refused(spark):
         build_pairs(frame.selectExpr("id", "id + 1 AS id"))
 
 
-@pytest.mark.parametrize("source", ["docstring", "README"])
+@pytest.mark.parametrize("source", ["docstring", "README.md", "docs/guide/scale.md"])
 def test_the_examples_run_as_printed(spark, tmp_path, source):
     log = simulate_interactions(n_executions=100, random_state=0)
     in_spark(spark, log).createOrReplaceTempView("interactions")
     names = {"spark": spark}
-    if source == "README":
-        text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    if source != "docstring":
+        text = (Path(__file__).parents[3] / source).read_text(encoding="utf-8")
         blocks = re.findall(r"^```py\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         (code,) = (block for block in blocks if "datasets.spark" in block)
         exec(code.replace("s3://bucket", str(tmp_path)), names)  # noqa: S102 - our own text
