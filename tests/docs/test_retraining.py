@@ -1,4 +1,4 @@
-"""The page about retraining: its script and its DAG serve a model that passes the gate, no other."""
+"""The page about retraining: its script and its DAG serve what passes the gate, nothing else."""
 
 import re
 import sys
@@ -31,7 +31,6 @@ def folder(tmp_path):
     """A folder with the page's files and a week of interactions."""
     write_files(PAGE.read_text(encoding="utf-8"), tmp_path)
     write_daily_logs(tmp_path)
-    (tmp_path / "models").mkdir()
     return tmp_path
 
 
@@ -68,7 +67,7 @@ def test_a_model_that_does_not_pass_is_not_served_and_fails_nothing(folder):
     done = run_shell("bash nightly.sh", folder)
     assert done.returncode == 0, done.stderr
     assert "does not pass the gate" in done.stdout
-    assert not (folder / "models" / "current").exists()
+    assert not (folder / "registry" / "current").exists()
 
 
 @pytest.mark.slow
@@ -76,7 +75,7 @@ def test_an_error_of_the_gate_is_one_of_the_script(folder):
     (folder / "features.parquet").write_bytes(b"no table")
     done = run_shell("bash nightly.sh", folder)
     assert done.returncode == 2
-    assert not (folder / "models" / "current").exists()
+    assert not (folder / "registry" / "current").exists()
 
 
 @pytest.mark.slow
@@ -86,8 +85,8 @@ def test_the_commands_of_the_dag_train_judge_and_switch(tasks, folder):
     for task in tasks:
         done = run_shell(task["bash_command"], folder)
         assert done.returncode == 0, done.stderr
-    assert (folder / "models" / "current" / "manifest.json").exists()
-    assert (folder / "models" / "current").is_symlink()
+    assert (folder / "registry" / "current" / "manifest.json").exists()
+    assert (folder / "registry" / "current").is_symlink()
 
 
 def test_no_command_of_the_dag_is_a_template_by_chance(tasks):

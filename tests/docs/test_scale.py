@@ -1,4 +1,4 @@
-"""The page about scale: its Dask snippets run on a cluster; what they learn is that of one process."""
+"""The page about scale: its Dask snippets run on a cluster, and learn what one process does."""
 
 from pathlib import Path
 
