@@ -38,12 +38,14 @@ from .log.stored_row import PreparedRow as PreparedRow
 from .pairs.confounding import confounded_features as confounded_features
 from .pairs.display import LabelMixDisplay as LabelMixDisplay
 from .pairs.load_report import LoadReport as LoadReport
+from .pairs.query_k_fold import QueryKFold as QueryKFold
 from .pairs.splits import (
     split_by_query as split_by_query,
 )
 from .pairs.splits import (
     split_by_time as split_by_time,
 )
+from .pairs.time_series_query_split import TimeSeriesQuerySplit as TimeSeriesQuerySplit
 from .pairs.training_pairs import TrainingPairs as TrainingPairs
 from .position_bias.display import PositionBiasDisplay as PositionBiasDisplay
 from .position_bias.display import SwapGraphDisplay as SwapGraphDisplay

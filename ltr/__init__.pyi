@@ -11,6 +11,13 @@ from .debias.relevance import (
 from .debias.relevance import (
     ips_relevance as ips_relevance,
 )
+from .evaluation.cross_validation import cross_validate as cross_validate
+from .evaluation.cross_validation_report import (
+    CrossValidation as CrossValidation,
+)
+from .evaluation.cross_validation_report import (
+    FoldResult as FoldResult,
+)
 from .evaluation.display import ComparisonDisplay as ComparisonDisplay
 from .evaluation.display import QueryGainDisplay as QueryGainDisplay
 from .evaluation.gate import compare as compare
@@ -25,6 +32,8 @@ from .evaluation.judged import (
     evaluate as evaluate,
 )
 from .exports.export import Exported as Exported
+from .features.array_pairs import pairs_from_arrays as pairs_from_arrays
+from .held_out import held_out_scores as held_out_scores
 from .judgment_lists.judgment_list import (
     JudgmentList as JudgmentList,
 )
@@ -35,7 +44,6 @@ from .judgment_lists.judgment_list import (
     judgment_list as judgment_list,
 )
 from .memory.display import MemoryDisplay as MemoryDisplay
-from .memory.held_out import held_out_scores as held_out_scores
 from .memory.query_memory import QueryMemory as QueryMemory
 from .memory.replay import MemoryReport as MemoryReport
 from .memory.replay import evaluate_memory as evaluate_memory
@@ -77,3 +85,10 @@ from .ranker import Ranker as Ranker
 from .registry.model_registry import ModelRegistry as ModelRegistry
 from .registry.model_registry import Promotion as Promotion
 from .registry.version import Version as Version
+from .tuning.tune import tune as tune
+from .tuning.tuning import (
+    Gain as Gain,
+)
+from .tuning.tuning import (
+    Tuning as Tuning,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 import polars as pl
@@ -11,14 +11,18 @@ from sklearn.base import BaseEstimator
 from .._shared.summary import Summary, Table
 from .._shared.summary_html import summary_html
 from .._shared.threads import load_lightgbm
+from ..datasets.pairs.training_pairs import TrainingPairs
 from ..errors import IntegrityError, InvalidInputError
 from . import fitting
 from .boosting.parameters import main_names, thread_count
 from .boosting.progress import logger
 from .debias.training_rows import EXPECTED_SCORE
 from .distributed.trees import NODE_LIMIT, DaskTrees
+from .evaluation.debiased_score import execution_values
 from .evaluation.judged import evaluate
 from .exports.export import export_ranker
+from .exposure.examination import score_examination
+from .features.array_pairs import pairs_from_arrays
 from .features.candidates import document_matrix, ids_of_table, rank_dicts, rank_table
 from .features.matrix import feature_matrix, is_table, refuse_infinite
 from .features.production_scores import production_scores, production_scores_of_dicts
@@ -37,7 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from ..datasets.pairs.training_pairs import TrainingPairs
     from ..datasets.position_bias.estimator import PositionBias
     from .boosting.progress import Progress
     from .evaluation.judged import Report
@@ -47,6 +50,30 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 _ROWS_PER_THREAD = 512
+
+
+def _fit_data(
+    X: Any, y: Any, group: Any, position: Any, validation: TrainingPairs | None
+) -> tuple[TrainingPairs, TrainingPairs | None]:
+    """Return pairs and validation pairs of the data that `Ranker.fit` takes."""
+    if not isinstance(X, TrainingPairs):
+        if y is None or group is None:
+            msg = (
+                f"X: got {type(X).__name__} without {'y' if y is None else 'group'}; expected "
+                "TrainingPairs (see load_pairs), or arrays with y= and group="
+            )
+            raise InvalidInputError(msg)
+        return pairs_from_arrays(X, y, group=group, position=position), validation
+    if group is not None or position is not None:
+        msg = "group, position: are for arrays; TrainingPairs hold their own"
+        raise InvalidInputError(msg)
+    if y is None or (isinstance(y, TrainingPairs) and validation is None):
+        return X, validation if y is None else y
+    msg = (
+        f"validation: expected TrainingPairs, got {type(y).__name__}; pairs hold their labels, so "
+        "what follows them is validation"
+    )
+    raise InvalidInputError(msg)
 
 
 class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -196,15 +223,40 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         self.progress = progress
         self.params = params
 
+    @overload
     def fit(
         self,
-        pairs: TrainingPairs,
-        validation: TrainingPairs | None = None,
+        X: TrainingPairs,
+        y: TrainingPairs | None = None,
         *,
+        validation: TrainingPairs | None = None,
+        client: distributed.Client | str | None = None,
+        node_limit: int = NODE_LIMIT,
+    ) -> Self: ...
+    @overload
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        group: ArrayLike,
+        position: ArrayLike | None = None,
+        validation: TrainingPairs | None = None,
+        client: distributed.Client | str | None = None,
+        node_limit: int = NODE_LIMIT,
+    ) -> Self: ...
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        group: ArrayLike | None = None,
+        position: ArrayLike | None = None,
+        validation: TrainingPairs | None = None,
         client: distributed.Client | str | None = None,
         node_limit: int = NODE_LIMIT,
     ) -> Self:
-        """Learn from pairs.
+        """Learn from pairs, or from arrays as other rankers take them.
 
         With a `client`, the trees of the final model are grown on Dask where its rows do not fit
         one process: a `lightgbm.dask.DaskLGBMRanker` on whole queries, with the debiasing in
@@ -214,8 +266,15 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
 
         Parameters
         ----------
-        pairs : TrainingPairs
-            Left as they are.
+        X : TrainingPairs, array-like of shape (n, n_features), or table
+            Left as it is. The columns of a table (polars, pandas, Arrow) keep their names.
+        y : array-like of shape (n,), or TrainingPairs
+            For arrays: clicks or grades. For pairs, which hold their labels: `validation`.
+        group : array-like of int, shape (e,)
+            For arrays: the rows of each list, as in LightGBM; see `pairs_from_arrays`.
+        position : array-like of int, shape (n,), optional
+            For arrays: 0-based position at which each document was shown; without it, `y` is taken
+            for judged grades.
         validation : TrainingPairs, optional
             Later pairs on which the debiased criterion is computed after every round. On Dask all
             trees are grown first, and those after the best round are left out.
@@ -241,6 +300,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         NotIdentifiableError
             If "ips" has to estimate examination and positions never varied.
         """
+        pairs, validation = _fit_data(X, y, group, position, validation)
         settings = FitSettings.of(self.get_params(deep=False))
         dask = None if client is None else DaskTrees(client, node_limit)
         return self._with_state(fitting.fit(settings, pairs, validation, dask))
@@ -314,6 +374,62 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         """Compare with the baseline on held-out pairs; options as in `rankloom.ltr.evaluate`."""
         self._check_fitted()
         return evaluate(pairs, self.predict(pairs), **{"clip": self.clip, **options})
+
+    def score(
+        self,
+        X: TrainingPairs,
+        y: None = None,
+        *,
+        examination: ArrayLike | PositionBias | None = None,
+    ) -> float:
+        """Return the debiased criterion on held-out pairs; higher is better.
+
+        Of clicks, the self-normalised examination-weighted DCG: the mean discount
+        ``1 / log2(rank + 1)`` of clicked documents under this ranker's order, each click counted
+        ``gain / examination`` (see `examination_weighted_dcg`). Of judged pairs, the mean NDCG at
+        `truncation_level`. Rankers are comparable if one curve corrects all: `cross_validate`
+        sees to that.
+
+        Parameters
+        ----------
+        X : TrainingPairs
+        y : None
+            What scikit-learn gives beside pairs, which hold their labels.
+        examination : array-like of shape (positions,), PositionBias or None
+            A curve, not estimated on these pairs. None: the ranker's own `examination`, else
+            `pairs.examination`, else the curve that its training found (`examination_`).
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no curve, no execution has a positive grade, or the ranker is not fitted.
+        """
+        self._check_fitted()
+        if not isinstance(X, TrainingPairs) or y is not None:
+            msg = (
+                f"X: expected TrainingPairs alone, got {type(X).__name__}; pairs_from_arrays makes "
+                "them of arrays"
+            )
+            raise InvalidInputError(msg)
+        curve = score_examination(X, examination, self.examination, self.examination_)
+        values = execution_values(
+            X, self.predict(X), curve, clip=self.clip, k=self.truncation_level
+        )
+        return values.mean()
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        """Return the names of the features that the model uses, in its order.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Checked: they have to be `feature_names_in_`.
+        """
+        self._check_fitted()
+        if input_features is not None and [*map(str, np.asarray(input_features))] != self._names:
+            msg = f"input_features: expected feature_names_in_, {self._names}"
+            raise InvalidInputError(msg)
+        return self.feature_names_in_.copy()
 
     def feature_importances(self, kind: Literal["gain", "split"] = "gain") -> dict[str, float]:
         """Return the importance of each feature by its real name, highest first.

@@ -81,7 +81,9 @@ def split_by_query(
 
     def is_second(code: NDArray[np.int32]) -> NDArray[np.bool_]:
         used, index = np.unique(code, return_inverse=True)
-        sides = [_fraction(salt, query) < test_fraction for query in pairs.queries.gather(used)]
+        sides = [
+            query_fraction(salt, query) < test_fraction for query in pairs.queries.gather(used)
+        ]
         return np.array(sides, dtype=bool)[index]
 
     first, second = _parts(pairs, is_second(pairs.query_code))
@@ -94,7 +96,8 @@ def split_by_query(
     )
 
 
-def _fraction(salt: str, query: str) -> float:
+def query_fraction(salt: str, query: str) -> float:
+    """Return a number from 0 to below 1, a fixed function of a query's id: see `split_by_query`."""
     digest = hashlib.blake2b(f"{salt}\x00{query}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 

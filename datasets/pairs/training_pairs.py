@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import getitem
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..._shared.summary import Summary, Table
 from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from .load_report import LoadReport
+from .selection import selected_executions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +109,9 @@ class TrainingPairs:
     judgments: Judgments | None = None
     report: LoadReport = field(default_factory=LoadReport)
 
+    __iter__: ClassVar[None] = None
+    """`__getitem__` selects executions and `len` counts rows: pairs are no sequence."""
+
     def __len__(self) -> int:
         """Return the number of rows (pairs)."""
         return len(self.y)
@@ -118,6 +122,35 @@ class TrainingPairs:
             f"TrainingPairs({len(self):,} pairs, {self.n_executions:,} executions, "
             f"{len(self.feature_names)} features, {int(self.clicked.sum()):,} clicked)"
         )
+
+    def __getitem__(self, executions: slice | ArrayLike | Any) -> TrainingPairs:
+        """Return the selected executions, whole, in the order given, with all judgements.
+
+        Parameters
+        ----------
+        executions : slice, array-like of int, or array-like of bool of shape (e,)
+            As numpy selects from an array of shape (e,).
+
+        Raises
+        ------
+        InvalidInputError
+            If this is none of these, a number is outside, or a mask has another length.
+
+        Examples
+        --------
+        >>> from rankloom.datasets import load_pairs, simulate_interactions
+        >>> pairs = load_pairs(simulate_interactions(n_executions=50, random_state=0))
+        >>> pairs[:10].n_executions, pairs[[3, 5]].n_executions
+        (10, 2)
+        >>> pairs[pairs.query_code == 0].query_id.n_unique()
+        1
+        """
+        return self.take(selected_executions(executions, self.n_executions))
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(e,): how many can be selected by `pairs[...]`; scikit-learn counts samples by it."""
+        return (self.n_executions,)
 
     @property
     def n_executions(self) -> int:

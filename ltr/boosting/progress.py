@@ -21,8 +21,18 @@ Progress = bool | Literal["auto"]
 @contextmanager
 def progress_callback(progress: Progress, rounds: int) -> Iterator[list[Callable[[Any], None]]]:
     """Yield the LightGBM callbacks that draw the bar: one, or none without a terminal."""
+    with progress_bar(progress, "Growing trees", rounds) as show:
+        if show is _hide:
+            yield []
+        else:
+            yield [lambda env: show(env.iteration - env.begin_iteration + 1)]
+
+
+@contextmanager
+def progress_bar(progress: Progress, text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function that takes how many of `total` are done, and draws a bar where wanted."""
     if not _wanted(progress):
-        yield []
+        yield _hide
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -31,8 +41,12 @@ def progress_callback(progress: Progress, rounds: int) -> Iterator[list[Callable
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("Growing trees", total=rounds)
-        yield [lambda env: bar.update(task, completed=env.iteration - env.begin_iteration + 1)]
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _hide(_done: int) -> None:
+    pass
 
 
 def _wanted(progress: Progress) -> bool:

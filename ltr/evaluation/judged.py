@@ -12,7 +12,7 @@ from ..._shared.summary import Summary, Table, interval
 from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..metrics.bootstrap import paired_bootstrap
-from ..metrics.debiased import examination_weighted_dcg
+from ..metrics.debiased import mean_discounts
 from ..metrics.ranking import Metric, parse_metric
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def evaluate(
     if not len(pairs) or pairs.y.max() <= 0:
         msg = "pairs: no query has a positive grade, so there is nothing to evaluate"
         raise InvalidInputError(msg)
-    name, other = _baseline(pairs, baseline)
+    name, other = baseline_scores(pairs, baseline)
     seed = int(np.random.default_rng(random_state).integers(2**31))
     comparing = _Comparing(pairs.query_code, confidence, n, seed)
     results: dict[str, Comparison] = {}
@@ -293,7 +293,8 @@ class _Comparing:
         return Comparison(mean, baseline, paired.difference, paired.interval, paired.p)
 
 
-def _baseline(pairs: TrainingPairs, given: ArrayLike | None) -> tuple[str | None, Any]:
+def baseline_scores(pairs: TrainingPairs, given: ArrayLike | None = None) -> tuple[str | None, Any]:
+    """Return what scores are compared with, and its own scores: see `evaluate`."""
     if given is not None:
         return "the baseline given", given
     if pairs.has_positions:
@@ -312,8 +313,7 @@ def _debiased(
     assert examination is not None  # noqa: S101 - the caller checked
 
     def share(each: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        dcg, weight = examination_weighted_dcg(pairs.y, each, pairs.group, examination, clip=clip)
-        return np.divide(dcg, weight, out=np.full(len(dcg), np.nan), where=weight > 0), weight
+        return mean_discounts(pairs.y, each, pairs.group, examination, clip=clip)
 
     own, weight = share(scores)
     return comparing(own, None if other is None else share(other)[0], weight)

@@ -64,9 +64,7 @@ class Examination:
 
     def filled_curve(self) -> Floats:
         """Return `curve` with absent positions filled by the one before, the first ones by 1."""
-        curve = self.curve()
-        at = np.maximum.accumulate(np.where(np.isnan(curve), -1, np.arange(len(curve))))
-        return np.where(at < 0, 1.0, curve[at])
+        return _filled(self.curve())
 
 
 def find_examination(pairs: TrainingPairs, given: Given) -> Examination:
@@ -105,6 +103,45 @@ def find_validation_examination(
         return assumed_examination(validation)
     bias = PositionBias.from_curve(used.filled_curve())
     return _examination_by(bias, validation, used.source)
+
+
+def score_examination(
+    pairs: TrainingPairs, given: Given, ranker_given: Given, learnt: Floats | None
+) -> Floats | None:
+    """Return the examination by which a fitted ranker's score is corrected; None of judged pairs.
+
+    `given`: with the call; `ranker_given`: the ranker's parameter; `learnt`: its `examination_`.
+    Nothing is estimated on `pairs`, whose score it corrects; raises InvalidInputError if there is
+    no curve.
+    """
+    if not pairs.has_positions:
+        return None
+    if _is_unfitted(given):
+        msg = "examination: this PositionBias is not fitted; fit it on the training pairs"
+        raise InvalidInputError(msg)
+    if given is None and not _is_unfitted(ranker_given):
+        given = ranker_given
+    if given is not None:
+        return _examination_by(_as_bias(given, pairs), pairs, "given").values
+    if pairs.examination is not None:
+        return _of_pairs(pairs).values
+    if learnt is None:
+        msg = (
+            "examination: this ranker's training found no curve; give the training pairs' own, as "
+            "score(pairs, examination=PositionBias().fit(training)) or Ranker(examination=...)"
+        )
+        raise InvalidInputError(msg)
+    return _examination_by(PositionBias.from_curve(_filled(learnt)), pairs, "given").values
+
+
+def _is_unfitted(given: Given) -> bool:
+    return isinstance(given, PositionBias) and not hasattr(given, "examination_")
+
+
+def _filled(curve: Floats) -> Floats:
+    """Return a curve with absent positions filled by the one before, the first ones by 1."""
+    at = np.maximum.accumulate(np.where(np.isnan(curve), -1, np.arange(len(curve))))
+    return np.where(at < 0, 1.0, curve[at])
 
 
 def assumed_examination(pairs: TrainingPairs) -> Examination:
@@ -156,8 +193,8 @@ def _as_float64(rows: RowValues) -> RowValues:
 
 def _as_bias(given: Any, pairs: TrainingPairs) -> PositionBias:
     if isinstance(given, PositionBias):
-        fitted = hasattr(given, "examination_")
-        return given if fitted else copy.copy(given).fit(_without_examination(pairs))
+        unfitted = _is_unfitted(given)
+        return copy.copy(given).fit(_without_examination(pairs)) if unfitted else given
     try:
         curve = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:

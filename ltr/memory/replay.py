@@ -14,10 +14,10 @@ from ..._shared.summary import Summary, Table
 from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError
 from ..exposure.frequency_bands import BANDS, band_of
+from ..held_out import scores_from, split_and_fit
 from ..metrics.ranked_lists import rank_lists
 from ..metrics.ranking import discounts
 from .display import MemoryDisplay
-from .held_out import scores_from, split_and_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -67,3 +67,25 @@ def examination_weighted_dcg(
     weights = examination_weights(y, examination, clip)[lists.order]
     dcg = lists.expected(weights) * discounts(lists.rank)
     return lists.per_query(dcg), lists.per_query(weights)
+
+
+def mean_discounts(
+    y: ArrayLike,
+    scores: ArrayLike,
+    group: ArrayLike,
+    examination: ArrayLike,
+    *,
+    clip: float = 0.05,
+) -> tuple[Floats, Floats]:
+    """Return the examination-weighted DCG of each execution as a mean, and that mean's weight.
+
+    The mean discount of an execution's clicks, each counted ``gain / examination``, NaN without a
+    click; the mean over executions by these weights is the self-normalised estimate of
+    `examination_weighted_dcg`, whose parameters these are.
+
+    >>> value, weight = mean_discounts([0, 1, 0], [0.2, 0.9, 0.1], [2, 1], [1.0, 0.5, 1.0])
+    >>> value, weight
+    (array([ 1., nan]), array([2., 0.]))
+    """
+    dcg, weight = examination_weighted_dcg(y, scores, group, examination, clip=clip)
+    return np.divide(dcg, weight, out=np.full(len(dcg), np.nan), where=weight > 0), weight

@@ -516,7 +516,7 @@ BAD_PAIRS = {
         InvalidInputError,
         "sum to 3000 rows",
     ),
-    "no pairs": (lambda p: p.X, InvalidInputError, "pairs: expected TrainingPairs"),
+    "no pairs": (lambda p: p.X, InvalidInputError, "X: .* expected TrainingPairs"),
 }
 
 

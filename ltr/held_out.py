@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...datasets.pairs.splits import split_by_time
+from ..datasets.pairs.splits import split_by_time
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ...datasets.pairs.training_pairs import TrainingPairs
+    from ..datasets.pairs.training_pairs import TrainingPairs
 
 
 def held_out_scores(
@@ -52,12 +52,17 @@ def split_and_fit(
 
     Raises `InvalidInputError` if the pairs have no times, or a part would be empty.
     """
+    earlier, later = split_by_time(pairs, test_fraction=test_fraction)
+    return earlier, later, fitted_copy(ranker, earlier)
+
+
+def fitted_copy(ranker: Any, pairs: TrainingPairs) -> Any:
+    """Return a ranker with the same parameters, fitted on the pairs; the one given stays as is."""
     from sklearn.base import clone
 
-    earlier, later = split_by_time(pairs, test_fraction=test_fraction)
-    past: Any = clone(ranker)
-    past.fit(earlier)
-    return earlier, later, past
+    copy: Any = clone(ranker)
+    copy.fit(pairs)
+    return copy
 
 
 def scores_from(pairs: TrainingPairs, later: TrainingPairs, past: Any) -> NDArray[np.float64]:
