@@ -31,6 +31,7 @@ from .ranking.position_bias import position_bias
 from .ranking.registry import promote, rollback, versions
 from .ranking.rerank import rerank
 from .ranking.train import train
+from .ranking.tune import tune
 from .ranking.validate import validate
 from .serving.backup import backup, restore
 from .serving.ingest import ingest
@@ -52,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-RERANKING = (validate, position_bias, train, evaluate, compare, rerank)
+RERANKING = (validate, position_bias, tune, train, evaluate, compare, rerank)
 REGISTRY = (promote, rollback, versions)
 FUSION = (learn_fusion, weights, replay)
 SERVING = (serve, ingest, backup, restore)
@@ -83,7 +84,7 @@ def rankloom(
 ) -> None:
     """Turn stored search interactions into a debiased reranker and fusion weights.
 
-    A typical run: **validate** a log, look at its **position-bias**, **train** a
+    A typical run: **validate** a log, look at its **position-bias**, **tune** and **train** a
     ranker on it, **evaluate** that on later interactions, **compare** it with
     production, **rerank** with it, **promote** it to a registry that is served, and
     **rollback**; **versions** lists what there is. A **memory** keeps what the clicks of each query
