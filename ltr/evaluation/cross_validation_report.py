@@ -6,11 +6,17 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table, interval, summary_text
+from ..._shared.summary_html import summary_html
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import polars as pl
     from numpy.typing import NDArray
+
+
+_COLUMNS = ("fold", "trained", "tested", "queries", "score", "baseline", "difference")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class FoldResult:
     interval: tuple[float, float] | None
     examination_source: str | None
     seconds: float
+
+    def _repr_html_(self) -> str:
+        title = f"FoldResult: {self.executions_tested:,} executions tested"
+        row = _row("", self)
+        return summary_html(Summary(title, [Table.of([*_COLUMNS[1:], "interval"], [row[1:]])]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,35 +122,34 @@ class CrossValidation:
             rows.append({"fold": number, **values, "lower": lower, "upper": upper})
         return pl.DataFrame(rows, infer_schema_length=None)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the table of `to_frame` for pandas."""
+        return self.to_frame().to_pandas()
+
     def __repr__(self) -> str:
-        """Say the score and the difference in one line."""
-        low, high = self.score_interval
-        text = f"{self.criterion} {self.score:.4f} ({low:.4f} to {high:.4f}), {len(self.folds)} "
-        if self.difference is not None and self.interval is not None:
-            low, high = self.interval
-            text += f"folds, {self.difference:+.4f} ({low:+.4f} to {high:+.4f}) against "
-            return f"CrossValidation({text}{self.baseline_name})"
-        return f"CrossValidation({text}folds)"
+        return summary_text(self._summary())
 
-    def __str__(self) -> str:
-        """Return a table with a line for every fold and one for all, and the notes."""
-        against = "" if self.baseline_name is None else f", against {self.baseline_name}"
-        heading = f"{'fold':6}{'executions':>10}{'queries':>9}{'score':>9}"
-        if self.baseline_name is not None:
-            heading += f"{'baseline':>10}  difference ({self.confidence:.0%} interval)"
-        lines = [f"held-out {self.criterion} of {len(self.folds)} folds{against}", heading]
-        for number, fold in enumerate(self.folds, 1):
-            start = f"{number:<6}{fold.executions_tested:>10,}{fold.queries_tested:>9,}"
-            lines.append(start + _numbers(fold))
-        lines.append(f"{'all':6}{'':19}" + _numbers(self))
-        low, high = self.score_interval
-        lines.append(f"{self.confidence:.0%} interval of the score: {low:.4f} to {high:.4f}")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        limits = f"{self.confidence:.0%} interval"
+        rows = [_row(str(number), fold) for number, fold in enumerate(self.folds, 1)]
+        all_folds = ("all", None, None, None, *_numbers(self))
+        against = f", against {self.baseline_name}" if self.baseline_name else ""
+        title = (
+            f"CrossValidation: {self.criterion} {self.score:.4f} "
+            f"({interval(self.score_interval)}){against}"
+        )
+        table = Table.of([*_COLUMNS, limits], [*rows, all_folds], limit=len(rows) + 1)
+        return Summary(title, [table], self.notes)
 
 
-def _numbers(result: FoldResult | CrossValidation) -> str:
-    text = f"{result.score:9.4f}"
-    if result.interval is None:
-        return text
-    low, high = result.interval
-    return f"{text}{result.baseline:10.4f}  {result.difference:+.4f} ({low:+.4f} to {high:+.4f})"
+def _row(name: str, fold: FoldResult) -> tuple[Any, ...]:
+    sizes = (fold.executions_trained, fold.executions_tested, fold.queries_tested)
+    return (name, *sizes, *_numbers(fold))
+
+
+def _numbers(result: FoldResult | CrossValidation) -> tuple[Any, ...]:
+    limits = interval(result.interval, "+.4f")
+    return result.score, result.baseline, result.difference, limits

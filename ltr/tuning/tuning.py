@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..._shared.atomic_files import write_whole
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table, interval, summary_text
+from ..._shared.summary_html import summary_html
 from .search_space import with_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     import polars as pl
 
     from ..ranker import Ranker
+
+
+_COLUMNS = ("best", "defaults", "difference", "interval", "p")
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,15 @@ class Gain:
     executions: int
     queries: int
 
-    def __str__(self) -> str:
-        """Return the gain with its interval, in one line."""
-        low, high = self.interval
-        return (
-            f"{self.best:.4f} against {self.default:.4f} of the defaults: {self.difference:+.4f} "
-            f"({low:+.4f} to {high:+.4f}), {self.executions:,} executions of {self.queries:,} "
-            "queries"
-        )
+    def _repr_html_(self) -> str:
+        title = f"Gain: {self.executions:,} executions of {self.queries:,} queries"
+        return summary_html(Summary(title, [Table.of(_COLUMNS, [self.cells])]))
+
+    @property
+    def cells(self) -> tuple[Any, ...]:
+        """Best, default, difference, interval and p, as a table shows them."""
+        limits = interval(self.interval, "+.4f")
+        return self.best, self.default, self.difference, limits, self.p
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,6 +105,10 @@ class Tuning:
         """Return `history`."""
         return self.history
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `history` for pandas."""
+        return self.history.to_pandas()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result without its history as plain values, ready for JSON."""
         result: dict[str, Any] = plain(
@@ -121,31 +132,29 @@ class Tuning:
         write_whole(path, lambda name: Path(name).write_text(text, encoding="utf-8"))
 
     def __repr__(self) -> str:
-        """Say the gain and the number of trials in one line."""
-        gain = self.holdout_gain or self.folds_gain
-        where = "folds" if self.holdout_gain is None else "holdout"
-        low, high = gain.interval
-        return (
-            f"Tuning({len(self.history)} trials, {self.criterion} {gain.best:.4f} on the {where}, "
-            f"{gain.difference:+.4f} ({low:+.4f} to {high:+.4f}) against the defaults)"
-        )
+        return summary_text(self._summary())
 
-    def __str__(self) -> str:
-        """Return the gains, the parameters and the notes, a line for each."""
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
         pruned = int((self.history["state"] == "pruned").sum())
-        lines = [
-            f"{len(self.history)} trials, {pruned} of them pruned, by {self.criterion}",
-            f"folds:   {self.folds_gain}",
-            *([f"holdout: {self.holdout_gain}"] if self.holdout_gain else []),
-            *(_parameter_lines(self.best_params) or ["the defaults were best"]),
+        title = f"Tuning: {len(self.history):,} trials, {pruned:,} pruned, by {self.criterion}"
+        gains = {"folds": self.folds_gain, "holdout": self.holdout_gain}
+        rows = [
+            (name, gain.executions, gain.queries, *gain.cells)
+            for name, gain in gains.items()
+            if gain is not None
         ]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        columns = ["", "executions", "queries", *_COLUMNS]
+        tables = [Table.of(columns, rows, caption=f"{self.confidence:.0%} intervals, by query")]
+        if self.best_params:
+            tables.append(Table.of_counts(_flat(self.best_params), "best parameters"))
+        better = [] if self.best_params else ["no trial was better than the defaults"]
+        return Summary(title, tables, [*better, *self.notes])
 
 
-def _parameter_lines(parameters: Mapping[str, Any]) -> list[str]:
+def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     flat = {**parameters, **parameters.get("params", {})}
     flat.pop("params", None)
-    return [
-        f"  {name} = {value:.4g}" if isinstance(value, float) else f"  {name} = {value}"
-        for name, value in flat.items()
-    ]
+    return flat

@@ -40,6 +40,8 @@ NOT_RESULTS = {
     "EventColumns": "input: arrays to be folded",
     "Identity": "settings",
     "RewardTable": "settings",
+    "QueryKFold": "settings",
+    "TimeSeriesQuerySplit": "settings",
     "LogFollower": "a process that follows a log",
     "LogPosition": "a number in a log",
     "Mark": "another name of LogPosition",
@@ -186,11 +188,13 @@ def _of_ltr(pairs, folder):
     from rankloom.ltr import (
         QueryMemory,
         compare,
+        cross_validate,
         evaluate_from_logs,
         gated_memory,
         ips_relevance,
         judgment_list,
         paired_bootstrap,
+        tune,
     )
 
     train, test = split_by_time(pairs)
@@ -200,7 +204,14 @@ def _of_ltr(pairs, folder):
     judged = ranker.evaluate(test)
     scores = ranker.predict(test)
     curve = 1.0 / (1.0 + np.arange(int(pairs.position.max()) + 1))
+    known = Ranker("position", n_jobs=1, n_estimators=2, examination=curve)
+    validated = cross_validate(known, train, cv=2, n=50)
+    tuned = tune(train, ranker=known, n_trials=1, holdout=test, progress=False)
     return {
+        "CrossValidation": validated,
+        "FoldResult": validated.folds[0],
+        "Tuning": tuned,
+        "Gain": tuned.folds_gain,
         "Ranker": ranker,
         "QueryMemory": memory,
         "MemoryReport": report,

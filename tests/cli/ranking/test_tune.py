@@ -22,7 +22,7 @@ def test_a_search_writes_parameters_that_a_ranker_takes(run, simulated, tmp_path
     code, text, err = run(*tune_arguments(simulated), *options, "--holdout", "0.3")
     assert code == 0, err
     assert "2 trials" in text
-    assert "holdout: " in text
+    assert "holdout" in text
     assert f"parameters -> {out}" in err
     parameters = json.loads(out.read_text())
     assert Ranker(**parameters).get_params().items() >= parameters.items()

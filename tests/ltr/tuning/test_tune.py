@@ -107,7 +107,7 @@ def test_where_no_trial_is_better_the_defaults_are_the_result(parts):
     assert found.best_params == {}
     assert found.ranker().n_estimators == 30
     assert found.folds_gain.difference == 0
-    assert "the defaults were best" in str(found)
+    assert "no trial was better than the defaults" in str(found)
 
 
 def test_a_bad_trial_is_pruned_after_a_fold(parts):
@@ -242,8 +242,9 @@ def test_the_result_is_saved_and_read(result, tmp_path):
     assert parameters == result.best_params
     copy = clone(base()).set_params(**parameters)
     assert copy.get_params()["params"] == result.ranker().get_params()["params"]
-    assert repr(result).startswith("Tuning(4 trials, examination-weighted DCG 0.")
-    assert "holdout: " in str(result)
+    assert repr(result).startswith("Tuning: 4 trials, 0 pruned, by examination-weighted DCG")
+    assert f"{result.holdout_gain.difference:.4g}" in str(result)
+    assert f"{result.best_params['params']['lambda_l2']:.4g}" in str(result)
     assert result.to_frame() is result.history
     assert json.loads(json.dumps(result.to_dict()))["trials"] == 4
 
