@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
     Mask = NDArray[np.bool_]
 
+_SALT = "TimeSeriesQuerySplit"
+"""Makes the parts independent of those of `split_by_query`."""
+
 
 @dataclass(frozen=True)
 class TimeSeriesQuerySplit:
@@ -141,7 +144,7 @@ class TimeSeriesQuerySplit:
 
     def _query_parts(self, pairs: TrainingPairs) -> Numbers:
         used, index = np.unique(pairs.query_code, return_inverse=True)
-        fractions = [query_fraction("", query) for query in pairs.queries.gather(used)]
+        fractions = [query_fraction(_SALT, query) for query in pairs.queries.gather(used)]
         return (np.array(fractions) * self.n_splits).astype(np.int64)[index]
 
 

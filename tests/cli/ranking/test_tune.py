@@ -37,4 +37,4 @@ def test_a_search_writes_parameters_that_a_ranker_takes(run, simulated, tmp_path
 
 
 def test_a_mode_that_there_is_not_is_refused_before_the_log_is_read(run):
-    run("tune", "no-such-file.parquet", "--debias", "outo").assert_refused("did you mean 'auto'")
+    run("tune", "no-such-file.parquet", "--debias", "outo").assert_refused("'outo'", "'auto'")

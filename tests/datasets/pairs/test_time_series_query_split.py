@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
-from rankloom.datasets import TimeSeriesQuerySplit, load_pairs, simulate_interactions
+from rankloom.datasets import (
+    TimeSeriesQuerySplit,
+    load_pairs,
+    simulate_catalogue,
+    simulate_interactions,
+    split_by_query,
+)
 from rankloom.errors import InvalidInputError
 
 N = 240
@@ -68,6 +74,18 @@ def test_with_disjoint_queries_the_test_reaches_to_the_end(pairs):
         assert train.tolist() == [i for i in range(cut) if pairs.query_code[i] not in queries]
     tested = [set(pairs.query_code[test]) for _, test in splits]
     assert not any(a & b for a, b in combinations(tested, 2))
+
+
+def test_what_split_by_query_leaves_can_be_split_again():
+    """Its sides are a hash of the query, too: parts by the same hash would be empty."""
+    log = load_pairs(
+        simulate_interactions(simulate_catalogue(n_queries=200), n_executions=900, random_state=0)
+    )
+    for side in split_by_query(log, test_fraction=0.5):
+        n = side.n_executions
+        splits = TimeSeriesQuerySplit(3, disjoint_queries=True, test_fraction=0.2).split(side)
+        for (_, test), later in zip(splits, (0.6, 0.4, 0.2), strict=True):
+            assert 0.5 < len(test) / (n * later / 3) < 1.5
 
 
 def test_a_gap_in_time_and_one_in_executions_leave_the_same_out_of_an_even_log(pairs):
