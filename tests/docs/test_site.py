@@ -150,7 +150,7 @@ def test_every_page_is_reached_from_the_first_one():
             for entry in entries:
                 for suffix in (".md", ".rst"):
                     todo += page.parent.glob(f"{entry}{suffix}")
-    assert reached == set(PAGES)
+    assert reached & set(PAGES) == set(PAGES)
 
 
 def documented():
