@@ -317,7 +317,7 @@ def test_what_is_no_dataframe_of_spark_is_refused(spark):
         build_pairs(frame.selectExpr("id", "id + 1 AS id"))
 
 
-@pytest.mark.parametrize("source", ["docstring", "README.md", "docs/guide/scale.md"])
+@pytest.mark.parametrize("source", ["docstring", "docs/guide/scale.md"])
 def test_the_examples_run_as_printed(spark, tmp_path, source):
     log = simulate_interactions(n_executions=100, random_state=0)
     in_spark(spark, log).createOrReplaceTempView("interactions")
