@@ -46,14 +46,17 @@ def write_displays() -> None:
         if displays:
             lines += [f".. currentmodule:: rankloom.{name}", "", ".. autosummary::"]
             lines += ["   :toctree: .", "", *(f"   {display}" for display in displays), ""]
-    page = DOCS / "reference" / "generated" / "displays.rst"
-    page.parent.mkdir(exist_ok=True)
-    text = "\n".join(lines)
-    if not page.exists() or page.read_text(encoding="utf-8") != text:
-        page.write_text(text, encoding="utf-8")
+    (GENERATED / "displays.rst").write_text("\n".join(lines), encoding="utf-8")
 
 
-write_displays()
+# Pages of names that the library had before would be pages that no list leads to.
+GENERATED = DOCS / "reference" / "generated"
+MADE_FOR = GENERATED / "library"
+if not MADE_FOR.exists() or MADE_FOR.read_text(encoding="utf-8") != LIBRARY:
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    GENERATED.mkdir()
+    write_displays()
+    MADE_FOR.write_text(LIBRARY, encoding="utf-8")
 
 extensions = [
     "sphinx.ext.autodoc",
