@@ -2,8 +2,12 @@
 
 import importlib.metadata
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import yaml
 
 import rankloom
 
@@ -69,3 +73,35 @@ def test_no_file_names_a_package_index():
     for file in ("Makefile", "constraints.txt", "pyproject.toml", ".ci/run"):
         text = (ROOT / file).read_text(encoding="utf-8")
         assert re.findall(r"https?://|index-url|find-links|file://", text) == [], file
+
+
+def test_the_citation_names_what_the_project_says_of_itself():
+    """The keys that version 1.2.0 of the format requires, and no other name, version or licence."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = PROJECT["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["title"] == project["name"]
+    assert citation["version"] == rankloom.__version__
+    assert citation["license"] == project["license"]
+    assert citation["authors"] == project["authors"]
+    assert citation["keywords"] == project["keywords"]
+    assert all(isinstance(value, str) for value in (citation["message"], citation["abstract"]))
+
+
+def test_the_lowest_versions_are_those_of_the_requirements():
+    """What `.ci/lowest.py` prints: a line for every run-time dependency and each of an extra."""
+    printed = subprocess.run(
+        [sys.executable, ".ci/lowest.py", "redis", "serve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    named = [*project["dependencies"], *extras["redis"], *extras["serve"]]
+    assert {canonical(line) for line in printed} == {canonical(one) for one in named}
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in printed)
+    (numpy,) = [one for one in project["dependencies"] if canonical(one) == "numpy"]
+    assert numpy.replace(">=", "==") in printed

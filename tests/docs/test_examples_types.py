@@ -1,0 +1,51 @@
+"""The examples of the README and of the site pass mypy, as the library's own users would run it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .snippets import FILE_NAME, blocks
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOT_PAGES = {"_build", "generated"}
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def examples(text):
+    """Return the Python of a page: each block by itself, and its cells as one, as they run."""
+    alone = [code for code in blocks(text, "python") if not FILE_NAME.match(code)]
+    cells = [re.sub(r"^:.*\n", "", cell, flags=re.MULTILINE) for cell in CELL.findall(text)]
+    return [*alone, *(["\n".join(cells)] if cells else [])]
+
+
+def write_examples(folder):
+    """Write every example as a module named for its page, and return how many there are."""
+    count = 0
+    for path in PAGES:
+        page = path.relative_to(ROOT)
+        if not NOT_PAGES.isdisjoint(page.parts):
+            continue
+        stem = re.sub(r"\W", "_", str(page.with_suffix("")))
+        for number, code in enumerate(examples(path.read_text(encoding="utf-8"))):
+            (folder / f"{stem}_{number}.py").write_text(code, encoding="utf-8")
+            count += 1
+    return count
+
+
+@pytest.mark.slow
+def test_examples_have_types_that_fit(tmp_path):
+    """With the project's settings, whose cache of what the library's types are is used again."""
+    pytest.importorskip("mypy", reason="the group `check` is not installed")
+    assert write_examples(tmp_path) > 10
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--no-error-summary", *sorted(tmp_path.glob("*.py"))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
