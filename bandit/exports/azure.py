@@ -28,7 +28,7 @@ MAX_SIZE: Final = 1_000
 
 def to_azure(
     weights: Mapping[str, float],
-    queries: Mapping[str, Mapping[str, Any]],
+    queries: Mapping[str, Any],
     *,
     method: FusionMethod = "rrf",
     learnt_with: FusionMethod = "min_max",

@@ -28,7 +28,7 @@ _MORE: Final = "; raise index.max_result_window of the index and give it as max_
 
 def to_elasticsearch(
     weights: Mapping[str, float],
-    retrievers: Mapping[str, Mapping[str, Any]],
+    retrievers: Mapping[str, Any],
     *,
     method: FusionMethod = "min_max",
     learnt_with: FusionMethod = "min_max",

@@ -28,7 +28,7 @@ _EXPRESSIBLE: Final = ("arctan", "rrf")
 
 def to_milvus(
     weights: Mapping[str, float],
-    searches: Mapping[str, Mapping[str, Any]],
+    searches: Mapping[str, Any],
     *,
     method: MilvusMethod = "arctan",
     learnt_with: FusionMethod | Literal["arctan"] = "min_max",

@@ -27,7 +27,7 @@ _LIMITS: Final = Limits("MongoDB", rank_constant=RANK_CONSTANT, candidates=2**63
 
 def to_mongodb(
     weights: Mapping[str, float],
-    pipelines: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]],
+    pipelines: Mapping[str, Any],
     *,
     method: FusionMethod = "min_max",
     learnt_with: FusionMethod = "min_max",

@@ -35,7 +35,7 @@ _MORE: Final = "; raise index.max_result_window of the index and give it as max_
 
 def to_opensearch(
     weights: Mapping[str, float],
-    queries: Mapping[str, Mapping[str, Any]],
+    queries: Mapping[str, Any],
     *,
     method: FusionMethod = "min_max",
     learnt_with: FusionMethod = "min_max",

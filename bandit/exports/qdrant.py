@@ -33,7 +33,7 @@ _ALTERNATIVES: Final = (
 
 def to_qdrant(
     weights: Mapping[str, float],
-    prefetches: Mapping[str, Mapping[str, Any]],
+    prefetches: Mapping[str, Any],
     *,
     method: FusionMethod = "rrf",
     learnt_with: FusionMethod = "min_max",

@@ -26,7 +26,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 def to_vespa(
     weights: Mapping[str, float],
-    channels: Mapping[str, Mapping[str, Any]],
+    channels: Mapping[str, Any],
     *,
     method: FusionMethod = "min_max",
     learnt_with: FusionMethod = "min_max",
@@ -218,7 +218,7 @@ def _term(name: str, rank_constant: int | None) -> str:
 def _query(
     weights: Mapping[str, float],
     names: Mapping[str, str],
-    channels: Mapping[str, Mapping[str, Any]],
+    channels: Mapping[str, Any],
 ) -> dict[str, Any]:
     query: dict[str, Any] = {
         f"input.query(weight_{names[uri]})": weight for uri, weight in weights.items()

@@ -32,7 +32,7 @@ MAX_SIZE: Final = 10_000
 
 def to_weaviate(
     weights: Mapping[str, float],
-    searches: Mapping[str, Mapping[str, Any]],
+    searches: Mapping[str, Any],
     *,
     method: FusionMethod = "min_max",
     learnt_with: FusionMethod = "min_max",
