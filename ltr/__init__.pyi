@@ -81,6 +81,7 @@ from .metrics.ranking import (
 )
 from .model.display import ContributionsDisplay as ContributionsDisplay
 from .model.display import FeatureImportanceDisplay as FeatureImportanceDisplay
+from .model_card.model_card import ModelCard as ModelCard
 from .ranker import Ranker as Ranker
 from .registry.model_registry import ModelRegistry as ModelRegistry
 from .registry.model_registry import Promotion as Promotion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -306,9 +307,11 @@ def _fitted_state(
     notes: list[str],
 ) -> Fitted:
     data, examination = target.data, target.examination
+    labels = _labels(pairs)
     report = {
         "rows": len(pairs),
         "executions": pairs.n_executions,
+        "labels": labels,
         "rows_trained": len(data.y),
         "lists_trained": len(data.group),
         "left_out": data.left_out,
@@ -333,12 +336,18 @@ def _fitted_state(
         notes=notes,
         training_report=plain(report),
         training_period=training_period(pairs),
-        grades=_grades(pairs),
+        grades=sorted(map(int, labels["grades"])),
         seed=seed,
     )
 
 
-def _grades(pairs: TrainingPairs) -> list[int]:
-    """Return the grades that occur, ascending."""
-    found = {int(grade) for block in row_blocks(pairs) for grade in np.unique(pairs.y[block.rows])}
-    return sorted(found)
+def _labels(pairs: TrainingPairs) -> dict[str, Any]:
+    """Return the rows of each grade that occurs, ascending, and those with a signal."""
+    grades: Counter[int] = Counter()
+    signals: Counter[str] = Counter(clicked=0, negative=0)
+    for block in row_blocks(pairs):
+        values, counts = np.unique(pairs.y[block.rows], return_counts=True)
+        grades.update(dict(zip(map(int, values), map(int, counts), strict=True)))
+        signals["clicked"] += int(pairs.clicked[block.rows].sum())
+        signals["negative"] += int(pairs.negative[block.rows].sum())
+    return {"grades": {str(grade): grades[grade] for grade in sorted(grades)}, **signals}

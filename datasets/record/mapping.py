@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, get_args
 
+from ..._shared.toml_file import read_toml
 from ...errors import InvalidInputError, UnreadableSourceError, did_you_mean
 from .interaction import ID_COLUMNS, TIME_COLUMNS
 from .type_names import mapped_name, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 TimeUnit: TypeAlias = Literal["s", "ms", "us", "ns"]
 
@@ -107,10 +107,7 @@ class InputMapping:
             If it holds anything else than a mapping.
         """
         try:
-            raw = Path(path).read_bytes()
-            # Windows' shells write the output of a command in UTF-16, or with a mark.
-            encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-            content = tomllib.loads(raw.decode(encoding))
+            content = read_toml(path)
         except (OSError, ValueError) as error:
             msg = f"{path}: cannot be read as a mapping in TOML: {error}"
             raise UnreadableSourceError(msg) from error

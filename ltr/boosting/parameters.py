@@ -78,7 +78,7 @@ def main_names(params: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(params, dict):
         msg = f"params: expected a dict of LightGBM parameters, got {type(params).__name__}"
         raise InvalidInputError(msg)
-    main = _main_name_of()
+    main = main_name_of()
     result: dict[str, Any] = {}
     for given, value in params.items():
         name = main.get(given)
@@ -134,7 +134,8 @@ _READ_HERE: dict[str, tuple[Callable[[str], Any], str]] = {
 
 
 @cache
-def _main_name_of() -> dict[str, str]:
+def main_name_of() -> dict[str, str]:
+    """Return every name of a parameter of LightGBM -> its main name."""
     load_lightgbm()
     from lightgbm.basic import _ConfigAliases
 

@@ -6,6 +6,7 @@ that against another model; a later verdict against the same baseline replaces i
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from ..._shared.atomic_files import write_whole
-from ..._shared.digests import canonical_json, content_of_json, json_with_digest
+from ..._shared.digests import content_of_json, json_with_digest
 from ...errors import IntegrityError, StoreError, UnreadableSourceError
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def write_gate(folder: str | Path, gate: Gate, *, model: str, baseline: str) -> 
     """
     made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     record = GateRecord(model=model, baseline=baseline, made=made, verdict=gate.to_dict())
-    text = json_with_digest(_FORMAT, canonical_json(msgspec.to_builtins(record)))
+    content = json.dumps(msgspec.to_builtins(record), allow_nan=False)  # metrics in their order
+    text = json_with_digest(_FORMAT, content.encode())
     file = Path(folder) / f"gate-{baseline[:12]}.json"
     try:
         write_whole(file, lambda name: Path(name).write_text(text, "ascii"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,13 +21,15 @@ from ..options import (
     option,
     parse_grades,
 )
-from ..output import say, show, show_json
+from ..output import show, show_json
 from ..sources import DEFAULT_NAMESPACE, Files, Namespace, opened
+from .clusters import load_columns
 from .train import load_lines
+from .verdict import leave_verdict, load_with_digest, renew_card
 
 if TYPE_CHECKING:
     from ...datasets import TrainingPairs
-    from ...ltr import Gate, Ranker
+    from ...ltr import Ranker
 
 Candidate = Annotated[
     Path,
@@ -53,8 +56,6 @@ Later = Annotated[
     bool,
     typer.Option("--later", help="Leave out executions up to the end of CANDIDATE's training."),
 ]
-
-CLUSTERS = ("user_id", "session_id")
 
 
 def compare(
@@ -109,6 +110,7 @@ def compare(
         pairs = executions_after_training(ranker, pairs)
     gate = judge(ranker, other, pairs, metrics=metric)
     leave_verdict(candidate, gate, digest, against)
+    renew_card(candidate)
     if json:
         show_json({**gate.to_dict(), "load": pairs.report.to_dict()})
     else:
@@ -117,49 +119,9 @@ def compare(
         raise typer.Exit(1)
 
 
-def load_with_digest(folder: str | Path) -> tuple[Ranker, str]:
-    """Return a saved ranker and the digest of its folder, which is of this very model."""
-    from ...errors import IntegrityError
-    from ...ltr import Ranker
-    from ...ltr.model.files import model_digest
-
-    path = Path(folder)
-    path = path.resolve() if path.is_symlink() else path  # the link may be pointed elsewhere
-    digest, ranker = model_digest(path), Ranker.load(path)
-    if model_digest(path) != digest:
-        msg = f"{str(folder)!r}: was saved anew while it was read; run the command again"
-        raise IntegrityError(msg)
-    return ranker, digest
-
-
-def leave_verdict(folder: Path, gate: Gate, digest: str, against: str) -> None:
-    """Write the verdict beside the model that it is about, or say why that cannot be done."""
-    from ...errors import StoreError
-    from ...ltr.model.files import model_digest
-    from ...ltr.model.gate_record import write_gate
-
-    if model_digest(folder) != digest:
-        say(f"note: {folder} was saved anew meanwhile, so the verdict is not left there")
-        return
-    try:
-        write_gate(folder, gate, model=digest, baseline=against)
-    except StoreError as error:
-        say(f"note: {error}, so `rankloom promote` will not find it")
-
-
 def load_with_clusters(files: list[str], namespace: str, **options: Any) -> TrainingPairs:
-    """Load pairs with the users and sessions that intervals are clustered by, where there are any.
-
-    `load_pairs` refuses a context column that is empty throughout; here that is no error.
-    """
+    """Load pairs with the users and sessions that intervals are clustered by, if there are any."""
     from ...datasets import load_pairs
-    from ...errors import InvalidInputError
 
     with opened(files, namespace) as source:
-        for columns in (CLUSTERS, CLUSTERS[:1], CLUSTERS[1:]):
-            try:
-                return load_pairs(source, context=columns, **options)
-            except InvalidInputError as error:
-                if not str(error).startswith("context: "):
-                    raise
-        return load_pairs(source, **options)
+        return load_columns(partial(load_pairs, source), (), options, clusters=True)

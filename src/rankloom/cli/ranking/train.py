@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import InvalidInputError
+from ..config_file import config_values
 from ..dask_options import Dask, Workdir, dask_client
 from ..options import (
     Attribution,
@@ -27,13 +29,17 @@ from ..options import (
 )
 from ..output import counted, say, show, show_json, table, tally
 from ..sources import DEFAULT_NAMESPACE, Files, Namespace, opened
+from .clusters import load_columns
+from .held_out import check_held_out, leave_evidence
+from .ranker_parameters import ranker_parameters
+from .training_time import TrainingTime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from distributed import Client
 
-    from ...datasets import TrainingPairs
+    from ...datasets import PositionBias, TrainingPairs
     from ...ltr import MemoryReport, Ranker
 
 Out = Annotated[
@@ -41,7 +47,7 @@ Out = Annotated[
     option("--out", "DIR", "Folder to write; a model in it is replaced.", show_default=True),
 ]
 Debias = Annotated[
-    str,
+    str | None,
     option(
         "--debias",
         "MODE",
@@ -49,7 +55,89 @@ Debias = Annotated[
         "model), "
         "pairwise (Unbiased LambdaMART), position (LightGBM's own), ips (needs documents shown "
         "at several positions) or none.",
-        show_default=True,
+        show_default="auto",
+    ),
+]
+Param = Annotated[
+    list[str] | None,
+    option(
+        "--param",
+        "NAME=VALUE",
+        "Parameter of Ranker or LightGBM, such as learning_rate=0.1; may be repeated.",
+    ),
+]
+Params = Annotated[
+    str | None,
+    option(
+        "--params",
+        "JSON",
+        "File with a JSON object of such parameters, or the object itself; --param and flags win "
+        "over it.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    option("--seed", "N", "Seed of everything random.", show_default="0", min=0),
+]
+Since = Annotated[
+    str | None,
+    option(
+        "--since",
+        "TIME",
+        "Train on executions from this time (UTC) on, such as 2026-01-31; they are held in memory.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    option("--until", "TIME", "Train on executions before this time (UTC)."),
+]
+Context = Annotated[
+    str | None,
+    option(
+        "--context",
+        "COLUMN",
+        "Estimate an examination curve for every value of this column, such as device; for auto, "
+        "click_model and ips.",
+    ),
+]
+Validation = Annotated[
+    str | None,
+    option(
+        "--validation",
+        "SHARE|TIME",
+        "Hold out the latest executions: this share of them, or those from this time (UTC) on. The "
+        "model is judged on them, and early_stopping_rounds uses them.",
+    ),
+]
+
+
+Slice = Annotated[
+    list[str] | None,
+    option(
+        "--slice",
+        "COLUMN",
+        "Judge the model by the values of this column, such as language or device, in its card, "
+        "too; needs --validation and may be repeated.",
+    ),
+]
+
+
+def _from_file(context: typer.Context, value: Path | None) -> Path | None:
+    """Make what a file says the defaults of the options."""
+    if value is not None:
+        context.default_map = config_values(value, train)
+    return value
+
+
+Config = Annotated[
+    Path | None,
+    option(
+        "--config",
+        "TOML",
+        "File with any of these options as keys (`since = ...`, `files = [...]`) and a table "
+        "[params]; what is given on the command line wins.",
+        callback=_from_file,
+        is_eager=True,
     ),
 ]
 
@@ -75,7 +163,7 @@ Memory = Annotated[
 
 
 def train(
-    files: Files,
+    files: Files = None,  # type: ignore[assignment]  # a list, once --config was read
     *,
     out: Out,
     features: Features = None,
@@ -84,7 +172,15 @@ def train(
     attribution: Attribution = None,
     mapping: MappingFile = None,
     drop_bots: DropBots = False,
-    debias: Debias = "auto",
+    debias: Debias = None,
+    param: Param = None,
+    params: Params = None,
+    seed: Seed = None,
+    since: Since = None,
+    until: Until = None,
+    validation: Validation = None,
+    slices: Slice = None,
+    context: Context = None,
     memory: Memory = False,
     half_life: HalfLife = None,
     grade: Grades = None,
@@ -94,17 +190,29 @@ def train(
     dask: Dask = None,
     workdir: Workdir = None,
     namespace: Namespace = DEFAULT_NAMESPACE,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Train a reranker on interactions, corrected for position bias.
 
+    Beside the model, its folder gets a model card (card.html, card.md): data, choice, evidence,
+    limits and slices. With --validation, the card has metrics on what was held out, and the folder
+    the verdict of a gate against the order that was shown, which lets `rankloom promote` start a
+    registry.
+
     **Example**: `rankloom train 'logs/*.parquet' --features features.parquet --out model`
     """
-    from ...ltr import Ranker
-    from ...ltr.settings import check_mode
-
-    check_mode(debias)  # before the log is read, which may take minutes
-    ranker = Ranker(debias=debias, n_jobs=threads)  # type: ignore[arg-type]  # refused by name
+    del config  # its values are the defaults of the others
+    if not files:
+        msg = "FILE: expected interactions, as arguments or as `files` of --config"
+        raise InvalidInputError(msg)
+    # Everything that can be checked before the log is read, which may take minutes.
+    time = TrainingTime.of(since, until, validation)
+    flags = {"debias": debias, "seed": seed, "num_threads": threads}
+    ranker = _ranker(ranker_parameters(params, param, flags), time, context)
+    if slices and time.held_out is None:
+        msg = "--slice: is judged on executions that are held out; give --validation"
+        raise InvalidInputError(msg)
     parameters = {
         "features": features,
         "impressions": impressions,
@@ -122,10 +230,19 @@ def train(
     shared = workdir if memory_limit is None else None
     with dask_client(dask, files, shared) as client:
         limits = {} if client is not None else {"memory_limit": memory_limit}
-        pairs = _load(files, namespace, client, workdir, parameters | limits)
-        _fit(ranker, pairs, client)
+        columns = list(dict.fromkeys([*(slices or ()), *([context] if context else ())]))
+        load = partial(_load, files, namespace, client, workdir)
+        pairs = load_columns(load, columns, parameters | limits, clusters=time.held_out is not None)
+        pairs, held_out = time.split(time.within(pairs))
+        check_held_out(held_out)
+        if context is not None:
+            bias = _curves(pairs, context)
+            ranker.set_params(examination=bias)
+            held_out = None if held_out is None else bias.apply(held_out)
+        _fit(ranker, pairs, held_out, client)
     replay = _remember(ranker, pairs, half_life) if memory else None
     ranker.save(out)
+    leave_evidence(ranker, out, held_out, slices or ())
     if json:
         replayed = {} if replay is None else {"memory": replay.to_dict()}
         show_json({**_document(pairs, ranker, out), **replayed})
@@ -134,12 +251,38 @@ def train(
         say(f"model -> {out}")
 
 
+def _ranker(parameters: dict[str, Any], time: TrainingTime, context: str | None) -> Ranker:
+    """Return the ranker to fit, whose parameters are right as far as one sees without data."""
+    from ...ltr import Ranker
+    from ...ltr.settings import FitSettings
+
+    ranker = Ranker(**parameters)
+    settings = FitSettings.of(ranker.get_params(deep=False))
+    if settings.early_stopping_rounds is not None and time.held_out is None:
+        msg = "early_stopping_rounds: needs executions that are held out; give --validation"
+        raise InvalidInputError(msg)
+    if context is not None and ranker.debias not in {"auto", "click_model", "ips"}:
+        msg = f"--context: debias={ranker.debias!r} uses no examination curve; leave it out"
+        raise InvalidInputError(msg)
+    return ranker
+
+
+def _curves(pairs: TrainingPairs, column: str) -> PositionBias:
+    """Return an examination curve for every value of a column, as far as each has the evidence."""
+    from ...datasets import PositionBias
+
+    bias = PositionBias(by=column).fit(pairs)
+    for note in bias.notes_:
+        say(f"note: {note}")
+    return bias
+
+
 def _load(
     files: list[str],
     namespace: str,
     client: Client | None,
     workdir: Path | None,
-    parameters: dict[str, Any],
+    **parameters: Any,
 ) -> TrainingPairs:
     """Return the training pairs of the interactions, from the workers of a cluster if any."""
     if client is not None:
@@ -152,14 +295,16 @@ def _load(
         return load_pairs(source, workdir=workdir, **parameters)
 
 
-def _fit(ranker: Ranker, pairs: TrainingPairs, client: Client | None) -> None:
+def _fit(
+    ranker: Ranker, pairs: TrainingPairs, held_out: TrainingPairs | None, client: Client | None
+) -> None:
     """Train, on the workers of a cluster if there is one and the rows do not fit this process."""
     from ...ltr.settings import ON_ONE_NODE
 
     if client is None or ranker.debias in ON_ONE_NODE:
-        ranker.fit(pairs)
+        ranker.fit(pairs, held_out)
         return
-    ranker.fit(pairs, client=client)
+    ranker.fit(pairs, held_out, client=client)
     for note in ranker.notes_:
         if "trees were grown" in note:
             say(note)

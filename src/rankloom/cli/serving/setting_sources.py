@@ -7,30 +7,24 @@ three are made from the fields of the tables in `rankloom.service.settings`.
 from __future__ import annotations
 
 import inspect
-import operator
-import tomllib
-import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
-from functools import reduce
 from pathlib import Path
 from typing import (
     Annotated,
     Any,
     Final,
     NamedTuple,
-    NoReturn,
     TypeVar,
-    get_args,
     get_origin,
     get_type_hints,
 )
 
-import msgspec
 import typer
 
 from ...errors import InvalidInputError, UnreadableSourceError, did_you_mean
 from ...service.settings import Setting
+from ..typed_values import config_content, converted, unknown_setting
 
 PREFIX: Final = "RANKLOOM_"
 _OF_FILE: Final = "_file"
@@ -177,29 +171,16 @@ def _sources(
     for name in ours.keys() - names - {"config"}:
         # Others may be anybody's: Kubernetes sets RANKLOOM_SERVICE_HOST for a Service of that name.
         if did_you_mean(name, names):
-            _refuse(PREFIX + name.upper(), [PREFIX + each.upper() for each in names])
+            spelt = [PREFIX + each.upper() for each in names]
+            raise unknown_setting(PREFIX + name.upper(), spelt, "serve")
     ours = {name: value for name, value in ours.items() if name in names}
     yield Source(ours, lambda name: PREFIX + name.upper())
     if file is not None:
-        content = _toml(file)
+        content = config_content(file)
         for name in content:
             if name not in names:
-                _refuse(name, names, f"{file}: ")
+                raise unknown_setting(name, names, "serve", f"{file}: ")
         yield Source(content, lambda name: f"{file}: {name}")
-
-
-def _refuse(name: str, names: Iterable[str], where: str = "") -> NoReturn:
-    guess = did_you_mean(name, names)
-    msg = f"{where}no setting is called {name!r}.{guess} `rankloom serve --help` lists them"
-    raise InvalidInputError(msg)
-
-
-def _toml(path: str | Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"--config: {str(path)!r} cannot be read as TOML: {error}"
-        raise UnreadableSourceError(msg) from error
 
 
 def _values(source: Source, known: Mapping[str, Known]) -> dict[str, Any]:
@@ -230,15 +211,10 @@ def _converted(known: Known, value: Any, spelt: str) -> Any:
         value = [part.strip() for part in value.split(",") if part.strip()]
     if get_origin(known.kind) is Mapping and isinstance(value, list):
         value = _by_name(value, known, spelt)
-    try:
-        return msgspec.convert(value, _without_path(known.kind), strict=False)
-    except msgspec.ValidationError as error:
-        shown = "" if known.about.secret else f" from {value!r}"
-        hint = ""
-        if isinstance(value, str) and value.startswith("tcp://"):
-            hint = "; Kubernetes sets this variable unless a pod has enableServiceLinks: false"
-        msg = f"{spelt}: {str(error).replace('Expected', 'expected')}{shown}{hint}"
-        raise InvalidInputError(msg) from error
+    hint = "" if known.about.secret else f" from {value!r}"
+    if isinstance(value, str) and value.startswith("tcp://"):
+        hint += "; Kubernetes sets this variable unless a pod has enableServiceLinks: false"
+    return converted(value, known.kind, spelt, strict=False, hint=hint)
 
 
 def _by_name(texts: list[Any], known: Known, spelt: str) -> dict[str, str]:
@@ -250,13 +226,3 @@ def _by_name(texts: list[Any], known: Known, spelt: str) -> dict[str, str]:
             raise InvalidInputError(msg)
         found[name] = value
     return found
-
-
-def _without_path(kind: Any) -> Any:
-    """Return a type that msgspec reads: paths are given as text."""
-    if isinstance(kind, types.UnionType):
-        return reduce(operator.or_, (each for each in get_args(kind) if each is not Path))
-    if get_origin(kind) is Mapping:
-        name, value = get_args(kind)
-        return types.GenericAlias(dict, (name, _without_path(value)))
-    return kind
