@@ -89,8 +89,9 @@ def _with_curve(ranker: Ranker, pairs: TrainingPairs) -> tuple[TrainingPairs, st
 def _without_gaps(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a curve relative to its first position; absent positions take the one before."""
     known = np.maximum.accumulate(np.where(np.isnan(curve), -1, np.arange(len(curve))))
-    filled = np.where(known < 0, 1.0, curve[known])
-    return filled / filled[0]
+    filled: NDArray[np.float64] = np.where(known < 0, 1.0, curve[known])
+    filled /= filled[0]
+    return filled
 
 
 def _masks(pairs: TrainingPairs, slices: Sequence[str]) -> Iterator[tuple[str, str, Mask]]:

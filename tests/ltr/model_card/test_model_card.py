@@ -122,7 +122,7 @@ def test_a_card_of_a_ranker_that_was_loaded_says_the_same(ranker, parts, folder)
     assert ModelCard.of(Ranker.load(folder), parts[1]) == ModelCard.of(ranker, parts[1])
 
 
-def test_evidence_of_another_model_is_not_taken(ranker, parts, folder, tmp_path):
+def test_evidence_of_another_model_is_not_taken(ranker, parts, folder):
     ModelCard.of(ranker, parts[1]).write(folder)
     evidence = (folder / "evidence.json").read_bytes()
     Ranker("none", n_jobs=1, n_estimators=3).fit(parts[0]).save(folder)
@@ -147,7 +147,7 @@ def test_executions_that_do_not_judge_fairly_are_named(ranker, parts):
     assert "decided how many trees" in section(card, "Evidence")
 
 
-def test_names_are_escaped(parts, make_pairs):
+def test_names_are_escaped(make_pairs):
     pairs = replace(make_pairs(60), feature_names=("<b>|f*", "a", "b", "c", "d"))
     queries = pl.Series([f"<script>{n}</script>" for n in range(len(pairs.queries))])
     pairs = replace(pairs, queries=queries)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ...errors import NotIdentifiableError
 from ..options import (
     Attribution,
     DropBots,
@@ -23,10 +22,8 @@ from ..options import (
 from ..output import counted, say, show, show_json
 from ..sources import DEFAULT_NAMESPACE, Files, Namespace
 from .compare import load_with_clusters
+from .own_curve import apply_own_curve
 from .train import load_lines
-
-if TYPE_CHECKING:
-    from ...datasets import PositionBias, TrainingPairs
 
 Model = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `rankloom train` wrote.")]
 
@@ -93,20 +90,3 @@ def evaluate(
             f"note: {counted(in_training, 'execution')} in the ranker's training period: its "
             "metrics are too high there"
         )
-
-
-def apply_own_curve(pairs: TrainingPairs) -> tuple[PositionBias | None, str | None]:
-    """Estimate the examination curve and apply it; return why that is impossible, where it is.
-
-    Returns the curve where features contributed to it: its error is then known.
-    """
-    from ...datasets import PositionBias
-
-    if not pairs.has_positions:
-        return None, "positions are unknown, so no metric is corrected for examination"
-    try:
-        bias = PositionBias().fit(pairs)
-        bias.apply(pairs)
-    except NotIdentifiableError as error:
-        return None, str(error)
-    return (None if bias.curve().log_covariance is None else bias), None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import InvalidInputError, StoreError
 from ..output import say
+from .own_curve import apply_own_curve
 from .verdict import leave_verdict
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ def _leave_gate(ranker: Ranker, folder: Path, held_out: TrainingPairs) -> None:
     from ...ltr.model.files import model_digest
     from ...ltr.model.gate_record import PRODUCTION
 
+    bias = None
+    if held_out.examination is None:
+        bias, _ = apply_own_curve(held_out)  # once, for the gate and for the card
     try:
-        gate = compare(ranker, PRODUCTION, held_out)
+        gate = compare(ranker, PRODUCTION, held_out, examination=bias)
     except InvalidInputError as error:
         say(f"note: no gate on what was held out: {error}")
         return
