@@ -12,6 +12,9 @@ import msgspec
 from ..._shared.atomic_files import write_whole
 from ..._shared.digests import content_of_json, json_with_digest
 from ..._shared.plain import plain
+from ..._shared.summary import Summary, Table, interval, summary_text
+from ..._shared.summary_html import summary_html
+from ..._shared.words import counted
 from ..._version import __version__
 from ...errors import InvalidInputError, StoreError
 from ..model.files import model_digest, read_model
@@ -198,13 +201,26 @@ class ModelCard:
         return self.to_markdown()
 
     def __repr__(self) -> str:
-        held_out = self.facts["held_out"]
-        judged = "no executions" if held_out is None else f"{held_out['executions']:,} executions"
-        gates = len(self.facts["gates"])
-        return f"ModelCard({self.facts['trees']} trees, {judged} held out, {gates} gates)"
+        return summary_text(self._summary())
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        """Return what is shown of it where it is not read whole."""
+        facts = self.facts
+        held_out, size = facts["held_out"], counted(facts["trees"], "tree")
+        title = f"{TITLE}: {size}, debias={facts['debias']}, {counted(len(facts['gates']), 'gate')}"
+        if held_out is None:
+            return Summary(title, [], ["no executions were held out, so there is no evidence"])
+        rows = [
+            [name, each["ranker"], each["baseline"], interval(each["interval"], "+.4f")]
+            for name, each in held_out["report"]["metrics"].items()
+        ]
+        executions = counted(held_out["executions"], "execution")
+        columns = ["metric", "ranker", "baseline", "interval of the difference"]
+        table = Table.of(columns, rows, caption=f"{executions} that were held out")
+        return Summary(title, [table], list(facts["notes"]))
 
 
 def _in_folder(facts: dict[str, Any], path: Path, digest: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..._shared.atomic_files import TEMPORARY, flush_file, flush_folder, umask
 from ..._shared.folder_lock import locked_folder
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import (
     IntegrityError,
     InvalidInputError,
@@ -52,6 +54,21 @@ class Promotion:
     previous: str | None
     changed: bool = True
     removed: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        current = "" if self.changed else ", as before"
+        facts = {
+            "before": self.previous,
+            "passed": self.version.passed_by,
+            "removed": ", ".join(self.removed) or None,
+        }
+        return Summary(f"Current: {self.version.name}{current}", [Table.of_counts(facts)])
 
 
 class ModelRegistry:
@@ -197,6 +214,9 @@ class ModelRegistry:
                 return Promotion(version, previous, changed=False)
             self._point_to(name)
             return Promotion(version, previous)
+
+    def __repr__(self) -> str:
+        return f"ModelRegistry({str(self.folder)!r}, keep={self.keep})"
 
     # Reading
 

@@ -11,6 +11,8 @@ import msgspec
 
 from ..._shared.atomic_files import write_whole
 from ..._shared.digests import canonical_json, content_of_json, json_with_digest
+from ..._shared.summary import Summary, Table, summary_text
+from ..._shared.summary_html import summary_html
 from ...errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -51,9 +53,26 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     gate: dict[str, str] | None
     reason: str | None
 
+    @property
+    def passed_by(self) -> str:
+        """What let it pass, in words."""
+        if self.gate is None:
+            return f"forced: {self.reason}"
+        return f"the gate against {self.gate['baseline'][:12]}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the version as plain values, ready for JSON."""
         return dict(msgspec.to_builtins(self))
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary())
+
+    def _repr_html_(self) -> str:
+        return summary_html(self._summary())
+
+    def _summary(self) -> Summary:
+        facts = {"promoted": self.promoted, "passed": self.passed_by, "before": self.previous}
+        return Summary(f"Version {self.name}", [Table.of_counts(facts)])
 
 
 def is_name(name: str) -> bool:

@@ -44,6 +44,7 @@ NOT_RESULTS = {
     "TimeSeriesQuerySplit": "settings",
     "LogFollower": "a process that follows a log",
     "LogPosition": "a number in a log",
+    "ModelRegistry": "a folder of models",
     "Mark": "another name of LogPosition",
     "Store": "a connection to a database",
 }
@@ -186,6 +187,8 @@ def _of_datasets(log, pairs, folder):
 def _of_ltr(pairs, folder):
     from rankloom import Ranker, split_by_time
     from rankloom.ltr import (
+        ModelCard,
+        ModelRegistry,
         QueryMemory,
         compare,
         cross_validate,
@@ -207,6 +210,8 @@ def _of_ltr(pairs, folder):
     known = Ranker("position", n_jobs=1, n_estimators=2, examination=curve)
     validated = cross_validate(known, train, cv=2, n=50)
     tuned = tune(train, ranker=known, n_trials=1, holdout=test, progress=False)
+    ranker.save(folder / "model")
+    promotion = ModelRegistry(folder / "registry").promote(folder / "model", force=HOSTILE)
     return {
         "CrossValidation": validated,
         "FoldResult": validated.folds[0],
@@ -221,6 +226,9 @@ def _of_ltr(pairs, folder):
         "CounterfactualReport": evaluate_from_logs(test, scores, examination=curve),
         "DocumentRelevance": ips_relevance(train, curve[train.position]),
         "Exported": ranker.export("lightgbm", folder / "ranker.txt"),
+        "ModelCard": ModelCard.of(ranker, test),
+        "Promotion": promotion,
+        "Version": promotion.version,
         "JudgmentList": judgment_list(train, ranker=Ranker(n_estimators=5, n_jobs=1)),
         "PairedDifference": paired_bootstrap([0.1, 0.2, 0.4], [0.1, 0.1, 0.2], n=50),
     }

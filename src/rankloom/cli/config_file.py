@@ -63,7 +63,9 @@ def _options(command: Callable[..., None]) -> dict[str, _Option]:
         if get_origin(hint) is not Annotated or name == OWN:
             continue
         kind, about = get_args(hint)
-        flags = [each for each in about.param_decls or () if each.startswith("--")]
+        # Within Annotated, typer takes the first flag for a default until it makes the command.
+        declared = [about.default, *(about.param_decls or ())]
+        flags = [each for each in declared if isinstance(each, str) and each.startswith("--")]
         key = flags[0].removeprefix("--").replace("-", "_") if flags else name
         found[key] = _Option(name, kind)
     return found

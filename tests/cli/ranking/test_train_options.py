@@ -140,13 +140,12 @@ def test_every_option_can_come_from_a_file_and_flags_win(run, out, tmp_path):
     assert ranker.random_state == 6
     assert 9 in ranker.grades_
     code, _, _ = run("train", "small.parquet", "--config", config)
-    assert Ranker.load(out).training_report_["executions"] == 120
+    executions = load_pairs("small.parquet").n_executions
+    assert Ranker.load(out).training_report_["executions"] == executions
 
 
-def test_keys_are_the_flags_of_the_help(run, tmp_path):
+def test_keys_are_the_flags_of_the_help(run):
     """A key that the file may have and the help does not show, or the reverse, is a mistake."""
-    config = tmp_path / "train.toml"
-    config.write_text("no_such_key = 1\n")
     help_text = " ".join(run("train", "--help").out.split())
     from rankloom.cli.config_file import _options
     from rankloom.cli.ranking.train import train

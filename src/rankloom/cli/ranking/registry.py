@@ -11,7 +11,7 @@ from ..options import Json, option
 from ..output import counted, say, show, show_json, table
 
 if TYPE_CHECKING:
-    from ...ltr import Promotion, Version
+    from ...ltr import Promotion
 
 Model = Annotated[
     Path,
@@ -107,7 +107,7 @@ def versions(registry: Registry, *, json: Json = False) -> None:
         )
         return
     rows = [
-        ["*" if each.name == name else "", each.name, each.promoted, _passed(each)]
+        ["*" if each.name == name else "", each.name, each.promoted, each.passed_by]
         for each in found
     ]
     show(table(["", "version", "promoted", "passed"], rows, left=4))
@@ -120,9 +120,3 @@ def _document(done: Promotion) -> dict[str, Any]:
         "changed": done.changed,
         "removed": list(done.removed),
     }
-
-
-def _passed(version: Version) -> str:
-    if version.gate is None:
-        return f"forced: {version.reason}"
-    return f"the gate against {version.gate['baseline'][:12]}"
