@@ -20,7 +20,9 @@ def out(tmp_path):
 
 
 def test_parameters_of_the_ranker_and_of_lightgbm_are_set(run, out, tmp_path):
-    (tmp_path / "params.json").write_text('{"num_leaves": 5, "lambda_l1": 0.5, "debias": "ips"}')
+    (tmp_path / "params.json").write_text(
+        '{"num_leaves": 5, "params": {"lambda_l1": 0.5}, "debias": "ips"}'
+    )
     given = [
         "--param",
         "num_leaves=7",
@@ -168,6 +170,8 @@ def test_keys_are_the_flags_of_the_help(run):
         (["--params", "absent.json"], ["absent.json"]),
         (["--params", "features.parquet"], ["features.parquet"]),
         (["--params", "{1}"], ["JSON object"]),
+        (["--params", '{"params": 3}'], ["--params", "object"]),
+        (["--params", '{"max_bin": 3, "params": {"max_bin": 4}}'], ["each name once", "max_bin"]),
         (["--params", '{"nun_leaves": 3}'], ["--params", "'num_leaves'"]),
         (["--since", "soon"], ["--since", "UTC", "'soon'"]),
         (["--since", ""], ["--since", "UTC"]),

@@ -21,15 +21,17 @@ def ranker_parameters(
 ) -> dict[str, Any]:
     """Return the arguments of `Ranker`.
 
-    `params`: a JSON file, or a JSON text that begins with a brace. `param`: ``NAME=VALUE``, which
+    `params`: a JSON file as `rankloom tune` writes it, or a JSON text that begins with a brace;
+    parameters of LightGBM may stand in an object ``params`` within. `param`: ``NAME=VALUE``, which
     win over it. `flags`: values of "debias", "seed" and "num_threads", None where not given; they
     win over `params`.
 
     Raises InvalidInputError if a name is neither a parameter of the ranker nor of LightGBM, or is
     given twice.
 
-    >>> ranker_parameters('{"num_leaves": 7}', ["lambda_l2=2"], {"seed": 3})
-    {'num_leaves': 7, 'params': {'lambda_l2': 2}, 'random_state': 3}
+    >>> text = '{"num_leaves": 7, "params": {"max_bin": 63}}'
+    >>> ranker_parameters(text, ["lambda_l2=2"], {"seed": 3})
+    {'num_leaves': 7, 'params': {'max_bin': 63, 'lambda_l2': 2}, 'random_state': 3}
     """
     names = _known_names()
     of_file = _checked(_object(params), names, "--params")
@@ -95,7 +97,18 @@ def _object(text: str | None) -> dict[str, Any]:
         kind = type(content).__name__
         msg = f"--params: {text!r}: expected a JSON object of parameter names to values, got {kind}"
         raise InvalidInputError(msg)
-    return content
+    return _flat(content, text)
+
+
+def _flat(content: dict[str, Any], text: str) -> dict[str, Any]:
+    """Return parameters with those of LightGBM among them, which may stand in a table of theirs."""
+    own = {name: value for name, value in content.items() if name != "params"}
+    inner = content.get("params") or {}
+    twice = sorted(own.keys() & inner) if isinstance(inner, dict) else ["params"]
+    if twice:
+        msg = f"--params: {text!r}: expected an object in params, and each name once: {twice}"
+        raise InvalidInputError(msg)
+    return own | inner
 
 
 def _named_values(texts: Sequence[str]) -> dict[str, Any]:
