@@ -12,6 +12,7 @@ from rankloom.cli import FUSION, RERANKING, app, main
 RANKLOOM = Path(sys.executable).with_name("rankloom")
 COMMANDS = [
     *(command.__name__.replace("_", "-") for command in (*RERANKING, *FUSION)),
+    *("promote", "rollback", "versions"),
     *("report", "serve", "ingest", "backup", "restore", "simulate", "demo"),
 ]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...errors import InvalidInputError
 from ..output import counted
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ...datasets import TrainingPairs
@@ -45,6 +44,8 @@ class TrainingTime:
 
     def within(self, pairs: TrainingPairs) -> TrainingPairs:
         """Return the executions between since and until; a note of their load counts the others."""
+        import numpy as np
+
         if self.since is None and self.until is None:
             return pairs
         if not pairs.has_times:
@@ -90,6 +91,8 @@ def _note(
 
 
 def _of_numpy(moment: dt.datetime) -> np.datetime64:
+    import numpy as np
+
     return np.datetime64(moment.replace(tzinfo=None), "us")
 
 
