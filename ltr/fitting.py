@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._shared.plain import plain
+from .._shared.progress import progress_set
 from .._shared.threads import load_lightgbm
 from ..datasets.pairs.array_storage import gathered
 from ..datasets.pairs.positions import position_counts
@@ -67,7 +68,8 @@ def fit(
     check_pairs(pairs)
     refuse_infinite(pairs.X, pairs.feature_names)
     pairs = _with_mean_weight_one(pairs)
-    target = _target(settings, pairs)
+    with progress_set(settings.progress):
+        target = _target(settings, pairs)
     notes = _notes_of_data(pairs, target)
     params = _final_params(settings, target, validation, notes)
     watched = None

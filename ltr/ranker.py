@@ -126,7 +126,8 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         of them as the data keep busy.
     random_state : int, numpy Generator or None
     progress : bool or "auto"
-        Whether to show a progress bar; "auto" shows it on a terminal only.
+        Whether to show a progress bar; "auto" shows it on a terminal or in a notebook, for what
+        takes over two seconds, unless the environment sets RANKLOOM_PROGRESS to ``off``.
     params : dict or None
         Any parameters of LightGBM, by any of their names. They win over those above. "pairwise"
         sets lambda_l2 to 1 unless it is given here.

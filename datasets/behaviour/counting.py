@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..._shared.progress import tracked
 from .by_key import by_key
 from .fold_displays import NEVER
 from .names import LEVELS
@@ -68,7 +69,7 @@ class Counting:
         parents = {level.parent for level in LEVELS.values()}
         windows, moment = np.array(list(self.windows.values())), self.moment[execution]
         past = np.empty((len(moment), 3 * len(windows) + 2), np.float32)
-        for name in self.levels:
+        for name in tracked(self.levels, "Counting by level", len(self.levels)):
             keys, known_at = self._keys(name)
             parent, moments = rates[LEVELS[name].parent], Moments.of(keys, moment)
             self._past(self._events(keys, known_at), moments, windows, parent, past)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..._shared.progress import tracked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -94,7 +96,8 @@ def replicates_of_blocks(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield random weights of the blocks, one array for every replicate."""
     generator = np.random.default_rng(random_state)
-    return (generator.standard_exponential(n_blocks) for _ in range(n_bootstrap))
+    weights = (generator.standard_exponential(n_blocks) for _ in range(n_bootstrap))
+    return tracked(weights, "Bootstrap", n_bootstrap)
 
 
 def intervals(

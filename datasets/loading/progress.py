@@ -1,13 +1,14 @@
-"""What a long load shows on a terminal: rows a second, and the time left."""
+"""What a long load shows: rows, how many a second, and the time left."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..._shared.progress import progress_shown
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
 
 def rows_in_all(counts: Iterable[int | None]) -> int | None:
@@ -26,30 +27,11 @@ def rows_in_all(counts: Iterable[int | None]) -> int | None:
     return total
 
 
-@contextmanager
-def rows_shown(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield a function that takes numbers of rows; without a terminal it shows nothing.
+def rows_shown(
+    description: str, total: int | None
+) -> AbstractContextManager[Callable[[float], None]]:
+    """Return a context whose function takes numbers of rows; see `progress_shown`.
 
     `total`: rows in all; None if unknown.
     """
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} rows, {task.fields[rate]:,.0f} a second"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total or None, rate=0)
-
-        def advance(rows: int) -> None:
-            shown = bar.tasks[0]
-            done = shown.completed + rows
-            bar.update(task, advance=rows, rate=done / max(shown.elapsed or 0, 1e-9))
-
-        yield advance
+    return progress_shown(description, total, unit="rows")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import polars as pl
 
+from ..._shared.progress import progress_shown
 from ..._shared.summary import Summary, Table, summary_text
 from ..._shared.summary_html import summary_html
 from ...errors import InvalidInputError, did_you_mean
@@ -242,14 +243,18 @@ class Scan:
         rows of sources without any time.
         """
         self._start()
-        for number, (source, plan) in enumerate(zip(self._sources, self._plans, strict=True)):
-            read, valid = self.rows_read, self.rows_valid
-            for block in source.blocks(plan.reads):
-                frame = self._check(number, source, plan, block)
-                if not frame.is_empty():
-                    yield frame
-            if source.schema is None and self.rows_read > read and self.rows_valid == valid:
-                plan.check_keys()
+        known = all(source.rows is not None for source in self._sources)
+        total = self.rows_expected if known else None
+        with progress_shown("Reading", total, unit="rows") as advance:
+            for number, (source, plan) in enumerate(zip(self._sources, self._plans, strict=True)):
+                read, valid = self.rows_read, self.rows_valid
+                for block in source.blocks(plan.reads):
+                    frame = self._check(number, source, plan, block)
+                    if not frame.is_empty():
+                        yield frame
+                    advance(block.frame.height)
+                if source.schema is None and self.rows_read > read and self.rows_valid == valid:
+                    plan.check_keys()
 
     def _check(self, number: int, source: Source, plan: ColumnPlan, block: Block) -> pl.DataFrame:
         counts = self._counts

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.plain import plain
+from ..._shared.progress import tracked
 from ...datasets.record.mapping import InputMapping
 from ...errors import InvalidInputError, did_you_mean
 from .blocks import Missing, SectionResult
@@ -108,7 +109,8 @@ def build_report(
         user=user,
     )
     log.check()
-    results = tuple(_result(section, log) for section in chosen)
+    shown = tracked(chosen, "Sections of the report", len(chosen))
+    results = tuple(_result(section, log) for section in shown)
     return Report(title or "Search log report", _subtitle(log), results)
 
 

@@ -1,59 +1,43 @@
-"""What a long fit shows: a progress bar on a terminal, and log lines instead of warnings."""
+"""What a long fit shows: its rounds, and log lines instead of warnings."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ...errors import InvalidInputError
+from ..._shared.progress import Progress, nothing, progress_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-logger = logging.getLogger("rankloom")
+__all__ = ["Progress", "logger", "progress_bar", "progress_callback", "warnings_logged"]
 
-Progress = bool | Literal["auto"]
+logger = logging.getLogger("rankloom")
 
 
 @contextmanager
-def progress_callback(progress: Progress, rounds: int) -> Iterator[list[Callable[[Any], None]]]:
-    """Yield the LightGBM callbacks that draw the bar: one, or none without a terminal."""
-    with progress_bar(progress, "Growing trees", rounds) as show:
-        if show is _hide:
-            yield []
-        else:
-            yield [lambda env: show(env.iteration - env.begin_iteration + 1)]
+def progress_callback(
+    progress: Progress, rounds: int, description: str = "Growing trees"
+) -> Iterator[list[Callable[[Any], None]]]:
+    """Yield the LightGBM callbacks that show the rounds: one, or none where nothing is shown."""
+    with progress_shown(description, rounds, progress=progress) as advance:
+        yield [] if advance is nothing else [lambda _: advance(1)]
 
 
 @contextmanager
 def progress_bar(progress: Progress, text: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function that takes how many of `total` are done, and draws a bar where wanted."""
-    if not _wanted(progress):
-        yield _hide
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    """Yield a function that takes how many of `total` are done by now."""
+    last = 0
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda done: bar.update(task, completed=done)
+    def show(done: int) -> None:
+        nonlocal last
+        advance(done - last)
+        last = done
 
-
-def _hide(_done: int) -> None:
-    pass
-
-
-def _wanted(progress: Progress) -> bool:
-    if progress not in (True, False, "auto"):
-        msg = f"progress: expected True, False or 'auto', got {progress!r}"
-        raise InvalidInputError(msg)
-    return sys.stderr.isatty() if progress == "auto" else bool(progress)
+    with progress_shown(text, total, progress=progress) as advance:
+        yield show
 
 
 @contextmanager

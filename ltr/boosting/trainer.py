@@ -11,9 +11,11 @@ import numpy as np
 from ..._shared.threads import load_lightgbm
 from ...errors import InvalidInputError, RankloomError
 from .dataset import TrainingData, can_split, lightgbm_dataset
+from .progress import progress_callback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import lightgbm
     from numpy.typing import NDArray
@@ -59,8 +61,8 @@ class Trainer:
         import lightgbm
 
         params = {**self.params, "objective": "lambdarank", "label_gain": data.label_gain}
-        with refusals():
-            return lightgbm.train(params, self.dataset(data))
+        with refusals(), self._callbacks() as callbacks:
+            return lightgbm.train(params, self.dataset(data), callbacks=callbacks)
 
     def regress(
         self, X: NDArray[np.float32], y: Floats, weight: Floats | None = None
@@ -86,12 +88,12 @@ class Trainer:
         params = self._regression_params("l2")
         train_set = self._one_list(X, y, None, params)
         held = lightgbm.Dataset(held_X, held_y, reference=train_set)
-        with refusals():
+        with refusals(), self._callbacks() as callbacks:
             return lightgbm.train(
                 {**params, "objective": "regression"},
                 train_set,
                 valid_sets=[held],
-                callbacks=[callback],
+                callbacks=[callback, *callbacks],
             )
 
     def with_objective(
@@ -112,10 +114,15 @@ class Trainer:
 
         params = self._regression_params("None")
         train_set = self._one_list(X, np.zeros(len(X)) if y is None else y, weight, params)
-        with refusals():
+        with refusals(), self._callbacks() as callbacks:
             if callable(objective) and not can_split(train_set):
                 objective = "regression"  # of zeros: every score is 0
-            return lightgbm.train({**params, "objective": objective}, train_set)
+            params = {**params, "objective": objective}
+            return lightgbm.train(params, train_set, callbacks=callbacks)
+
+    def _callbacks(self) -> AbstractContextManager[list[Callable[[Any], None]]]:
+        rounds = int(self.params["num_iterations"])
+        return progress_callback("auto", rounds, "Growing trees of a member")
 
     def _regression_params(self, metric: str) -> dict[str, Any]:
         """Return the parameters without those of lambdarank."""
