@@ -85,10 +85,13 @@ def tune(
         be searched, as the criterion depends on them.
     cv : int, splitter, or iterable of (train, test), optional
         As for `cross_validate`; by default ``TimeSeriesQuerySplit(3, disjoint_queries=True,
-        test_fraction=0.2)``: tests are later than what is trained on, and of other queries.
+        test_fraction=0.2)``: tests are later than what is trained on, and of other queries. That
+        favours what holds for queries that were never seen; where most searches repeat,
+        ``TimeSeriesQuerySplit(3, test_fraction=0.2)`` tests later searches of the same queries.
     holdout : TrainingPairs, optional
         Pairs on which the best ranker and the given one, both fitted on all of `pairs`, are
-        compared at the end; nothing else depends on them.
+        compared at the end; nothing else depends on them. Of the kind that `cv` tests: parameters
+        that gain on queries never seen may lose on those that were trained on.
     storage : str, optional
         URL such as ``sqlite:///study.db``, where trials are stored. A search that is called again
         with the same arguments continues there.
@@ -328,4 +331,7 @@ def _check(pairs: Any, ranker: Any, n_trials: Any, timeout: Any, holdout: Any) -
         common = holdout.execution_id.is_in(pairs.execution_id.implode()).sum()
         if common:
             msg = f"holdout: {common:,} of its executions are among the pairs; split them first"
+            raise InvalidInputError(msg)
+        if not len(holdout) or holdout.y.max() <= 0:
+            msg = "holdout: no execution has a positive grade, so nothing could be compared there"
             raise InvalidInputError(msg)

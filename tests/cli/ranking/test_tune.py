@@ -6,13 +6,15 @@ import pytest
 
 pytest.importorskip("optuna")
 
+from rankloom.cli.ranking.tune import _parts
+from rankloom.datasets import load_pairs
 from rankloom.ltr import Ranker
 
 
 def tune_arguments(folder):
     """Return the arguments of a quick search."""
     features = ["--features", folder / "features.parquet"]
-    mode = ["--debias", "position", "--threads", "1", "--trials", "2"]
+    mode = ["--debias", "position", "--threads", "1", "--trials", "2", "--same-queries"]
     return ["tune", folder / "small.parquet", *features, *mode]
 
 
@@ -34,6 +36,17 @@ def test_a_search_writes_parameters_that_a_ranker_takes(run, simulated, tmp_path
     )
     other = run(*tune_arguments(simulated), *options, "--holdout", "0")
     other.assert_refused("searches something else", "pairs: ")
+
+
+def test_what_is_held_out_is_later_and_by_default_of_other_queries(simulated):
+    pairs = load_pairs(simulated / "log.parquet")
+    searched, held_out = _parts(pairs, 0.3, same_queries=False)
+    assert searched.time.max() < held_out.time.min()
+    assert not set(searched.query_id) & set(held_out.query_id)
+    earlier, later = _parts(pairs, 0.3, same_queries=True)
+    assert earlier.n_executions + later.n_executions == pairs.n_executions
+    assert set(earlier.query_id) & set(later.query_id)
+    assert _parts(pairs, 0, same_queries=True) == (pairs, None)
 
 
 def test_a_mode_that_there_is_not_is_refused_before_the_log_is_read(run):

@@ -286,6 +286,13 @@ def test_a_holdout_that_the_search_would_read_is_refused(parts):
         search(training, holdout=training[300:])
 
 
+def test_a_holdout_that_cannot_be_scored_is_refused_before_the_search(parts):
+    training, test = parts
+    nothing = replace(test, y=np.zeros_like(test.y))
+    with pytest.raises(InvalidInputError, match="holdout: no execution has a positive grade"):
+        search(training, holdout=nothing)
+
+
 def test_without_optuna_the_extra_is_named(parts, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InvalidInputError, match=r"install rankloom\[tune\]"):

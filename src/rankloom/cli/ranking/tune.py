@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from ..options import (
     Attribution,
     DropBots,
@@ -25,7 +27,7 @@ from ..sources import DEFAULT_NAMESPACE, Files, Namespace, opened
 from .train import Debias, load_lines
 
 if TYPE_CHECKING:
-    from ...datasets import TrainingPairs
+    from ...datasets import TimeSeriesQuerySplit, TrainingPairs
 
 Trials = Annotated[
     int,
@@ -58,11 +60,19 @@ Holdout = Annotated[
     option(
         "--holdout",
         "SHARE",
-        "Share of the executions, the latest ones, that the search never reads: what the "
-        "parameters gain is measured there, once. 0 for none.",
+        "Share of the executions, the latest ones, and of the queries that the search never reads: "
+        "what the parameters gain is measured on both, once. 0 for none.",
         show_default=True,
         min=0,
         max=0.9,
+    ),
+]
+SameQueries = Annotated[
+    bool,
+    typer.Option(
+        "--same-queries",
+        help="Judge by later searches of queries that were trained on, too: where most searches "
+        "repeat. Else only by those of other queries.",
     ),
 ]
 Seed = Annotated[int, option("--seed", "N", "Of the search.", show_default=True)]
@@ -86,7 +96,8 @@ def tune(
     timeout: Timeout = None,
     storage: Storage = None,
     study: StudyName = "rankloom",
-    holdout: Holdout = 0.2,
+    holdout: Holdout = 0.3,
+    same_queries: SameQueries = False,
     seed: Seed = 0,
     debias: Debias = "auto",
     impressions: Impressions = None,
@@ -102,8 +113,8 @@ def tune(
 ) -> None:
     """Search the parameters of a reranker by held-out clicks, corrected for position bias.
 
-    Every trial is scored on executions that are later than what it learns from, and of other
-    queries. Prints what the best parameters gain over the defaults, with its interval.
+    Every trial is scored on executions that are later than what it learns from, and by default of
+    other queries. Prints what the best parameters gain over the defaults, with its interval.
 
     **Example**: `rankloom tune 'logs/*.parquet' --features features.parquet --trials 50`
     """
@@ -126,13 +137,14 @@ def tune(
             grades=parse_grades(grade),
             quarantine=quarantine,
         )
-    earlier, later = _parts(pairs, holdout)
+    searched, held_out = _parts(pairs, holdout, same_queries=same_queries)
     result = search(
-        earlier,
+        searched,
         n_trials=trials,
         timeout=timeout,
         ranker=Ranker(debias=debias, n_jobs=threads),  # type: ignore[arg-type]  # refused by name
-        holdout=later,
+        cv=_folds(same_queries=same_queries),
+        holdout=held_out,
         storage=storage,
         study_name=study,
         seed=seed,
@@ -145,7 +157,23 @@ def tune(
         say(f"parameters -> {out}")
 
 
-def _parts(pairs: TrainingPairs, holdout: float) -> tuple[TrainingPairs, TrainingPairs | None]:
-    from ...datasets import split_by_time
+def _folds(*, same_queries: bool) -> TimeSeriesQuerySplit:
+    from ...datasets import TimeSeriesQuerySplit
 
-    return split_by_time(pairs, test_fraction=holdout) if holdout else (pairs, None)
+    return TimeSeriesQuerySplit(3, disjoint_queries=not same_queries, test_fraction=0.2)
+
+
+def _parts(
+    pairs: TrainingPairs, holdout: float, *, same_queries: bool
+) -> tuple[TrainingPairs, TrainingPairs | None]:
+    """Return what the search reads, and what is held out, as its folds hold out."""
+    from ...datasets import split_by_query, split_by_time
+
+    if not holdout:
+        return pairs, None
+    earlier, later = split_by_time(pairs, test_fraction=holdout)
+    if same_queries:
+        return earlier, later
+    searched, _ = split_by_query(earlier, test_fraction=holdout, salt="tune")
+    _, others = split_by_query(later, test_fraction=holdout, salt="tune")
+    return searched, others
