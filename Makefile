@@ -14,7 +14,7 @@ MODERN = import sys; sys.exit(sys.version_info < (3, 11))
 # Tests start processes and several workers: each would compile all of the library and the tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slow check docs clean
+.PHONY: help demo test test-slow check docs notebooks clean
 
 help:
 	@echo "make demo       simulate interactions, measure their bias, train rankers, learn weights"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-slow  the slow tests"
 	@echo "make check      lint, format, import layers and types"
 	@echo "make docs       the documentation site, in docs/_build/html"
+	@echo "make notebooks  run the notebooks and store their outputs (NAMES='position_bias' picks some)"
 	@echo "make clean      remove $(VENV), demo-output and what the site was built from and to"
 
 demo: $(VENV)/.installed-run
@@ -45,6 +46,9 @@ docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 --builder html \
 	  --doctree-dir docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python tests/docs/notebook_runs.py $(NAMES)
 
 clean:
 	rm -rf $(VENV) demo-output docs/_build docs/reference/generated
