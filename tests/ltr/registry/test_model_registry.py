@@ -154,9 +154,9 @@ def test_a_damaged_model_is_refused_and_nothing_is_left(registry, models, damage
 
 
 def test_a_damaged_verdict_is_refused(registry, models, judged):
-    judged(models[0])
+    judged(models[0], passed=False)
     file = models[0] / "gate-production.json"
-    file.write_text(file.read_text().replace('"passed":true', '"passed":True'))
+    file.write_text(file.read_text().replace('"passed": false', '"passed": true'))
     with pytest.raises(IntegrityError, match="compare"):
         registry.promote(models[0])
 

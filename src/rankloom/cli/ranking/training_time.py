@@ -74,7 +74,7 @@ class TrainingTime:
 
         if self.held_out is None:
             return pairs, None
-        if isinstance(self.held_out, float):
+        if isinstance(self.held_out, float | int):
             return split_by_time(pairs, test_fraction=self.held_out)
         return split_by_time(pairs, at=self.held_out)
 
