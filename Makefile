@@ -4,8 +4,9 @@
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-# setuptools warns that folders of the working directory may hide an editable install.
-INSTALL = PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --quiet --constraint constraints.txt
+# setuptools warns that folders of the working directory may hide an editable install. Modules are compiled
+# when they are first imported: of 22,000 files of the packages most never are.
+INSTALL = PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --quiet --no-compile --constraint constraints.txt
 
 # Each name is tried by running it: shims of version managers are on the path and may fail.
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
