@@ -8,6 +8,8 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # when they are first imported: of 22,000 files of the packages most never are.
 INSTALL = PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --quiet --no-compile --constraint constraints.txt
 
+TESTS = tests --pyargs rankloom
+
 # Each name is tried by running it: shims of version managers are on the path and may fail.
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.13 python3.12 python3.11 python3)
 MODERN = import sys; sys.exit(sys.version_info < (3, 11))
@@ -30,7 +32,7 @@ demo: $(VENV)/.installed-run
 	@$(BIN)/rankloom demo demo-output
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest -q -m "not slow" -n auto --dist loadfile --no-loadscope-reorder --doctest-modules tests --pyargs rankloom $(ARGS)
+	$(BIN)/pytest -q -m "not slow" -n auto --dist loadfile --no-loadscope-reorder --doctest-modules $(TESTS) $(ARGS)
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/pytest -q -m slow -n auto --dist loadfile --no-loadscope-reorder tests $(ARGS)

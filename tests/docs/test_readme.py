@@ -1,15 +1,13 @@
 """The snippets of the README run as printed; links and tables of the documents are complete."""
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from . import snippets
-from .snippets import free_port, run_python, run_shell
-from .warehouse import write_warehouse
+from .snippets import run_python, run_shell
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,35 +78,6 @@ def test_the_pictures_are_drawn_by_their_script(tmp_path):
     for name in drawn:
         stored = (ROOT / "docs" / "_static" / name).read_bytes()
         assert stored[16:24] == (tmp_path / name).read_bytes()[16:24], "other width and height"
-
-
-@pytest.mark.slow
-def test_an_export_is_mapped_as_the_page_about_exports_says(tmp_path):
-    page = (ROOT / "docs" / "guide" / "own-export.md").read_text(encoding="utf-8")
-    (session,) = [block for block in snippets.blocks(page, "sh") if "--suggest-map" in block]
-    write_warehouse(tmp_path)
-    done = run_shell(session, tmp_path)
-    assert done.returncode == 0, done.stderr
-    mapping = (tmp_path / "mapping.toml").read_text(encoding="utf-8")
-    assert mapping.rstrip() == snippets.blocks(page, "toml")[0].rstrip()
-    assert "0  quarantined" in done.stdout
-    assert "7,200 pairs in 1,200 executions" in done.stdout
-    assert "production" in done.stdout
-    assert '"position":0' in done.stdout.splitlines()[-1]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-@pytest.mark.parametrize("name", ["start.md", "guide/service.md"])
-def test_a_session_with_the_service_runs_as_printed_but_on_a_free_port(name, tmp_path):
-    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    session = next(block for block in snippets.blocks(page, "sh") if "rankloom serve" in block)
-    port = free_port()
-    done = run_shell(session.replace("8000", str(port)), tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert f"serving on http://127.0.0.1:{port}" in done.stdout
-    assert '"deduplicated":false' in done.stdout
-    assert '"policy":"learned"' in done.stdout or '"policy":"fallback"' in done.stdout
 
 
 def test_every_command_of_the_command_line_is_documented():

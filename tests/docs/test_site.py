@@ -37,6 +37,12 @@ PREPARED = {
     "how-to/retraining": write_daily_logs,
 }
 """Pages whose session needs files that a reader has: what writes them."""
+EXPECTED = {
+    "guide/own-export": ["0  quarantined", "7,200 pairs in 1,200 executions", '"position":0'],
+    "guide/service": ['"deduplicated":false', '"policy":'],
+    "start": ["\nThe gate passes", '"deduplicated":false', '"policy":'],
+}
+"""Pages of whose session more is known than that it runs: what it prints."""
 CELLS = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
 PACKAGES = [
     rankloom,
@@ -98,6 +104,10 @@ def test_the_shell_session_of_a_page_runs_as_printed(path, tmp_path):
     write_files(text_of(path), tmp_path)
     done = run_shell(session, tmp_path)
     assert done.returncode == 0, f"{session}\n{done.stdout}\n{done.stderr}"
+    assert [part for part in EXPECTED.get(NAME_OF[path], ()) if part not in done.stdout] == []
+    if (mapping := tmp_path / "mapping.toml").exists():
+        (printed,) = blocks(text_of(path), "toml")[:1]
+        assert mapping.read_text(encoding="utf-8").rstrip() == printed.rstrip()
 
 
 def without_code(text):
