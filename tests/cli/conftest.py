@@ -1,6 +1,7 @@
 """Commands run in this process, and a folder of simulated logs that they read."""
 
 import io
+import shutil
 import sys
 from typing import NamedTuple
 
@@ -44,7 +45,7 @@ def run(capsys, monkeypatch):
 def simulated(tmp_path_factory):
     """A folder with a log, its two halves by time, other logs, features and a trained model.
 
-    small.parquet holds 120 executions of the later half, for tests that need no evidence:
+    "uncompared" is a copy of the model that no test compares. small.parquet holds 120 executions of the later half, for tests that need no evidence:
     estimating a curve by features takes seconds on longer logs.
     """
     folder = tmp_path_factory.mktemp("simulated")
@@ -68,6 +69,8 @@ def simulated(tmp_path_factory):
     )
     early = ["train", folder / "early.parquet", "--features", features, "--threads", "1"]
     _succeed([*early, "--debias", "none", "--out", folder / "model"])
+    # A comparison leaves its verdict beside the model.
+    shutil.copytree(folder / "model", folder / "uncompared")
     return folder
 
 

@@ -17,8 +17,8 @@ def trees(registry):
 
 @pytest.fixture
 def model(simulated, tmp_path):
-    """A copy of the trained model."""
-    return shutil.copytree(simulated / "model", tmp_path / "model")
+    """A copy of the trained model, which nothing has compared yet."""
+    return shutil.copytree(simulated / "uncompared", tmp_path / "model")
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_a_context_has_curves_of_its_own_and_a_slice_in_the_card(run, out):
 
 
 def test_compare_adds_its_verdict_to_the_card(run, simulated, out):
-    shutil.copytree(simulated / "model", out)
+    shutil.copytree(simulated / "uncompared", out)
     before = (out / "card.md").read_text("utf-8")
     assert "run rankloom compare" in before
     run("compare", out, "production", "small.parquet", "--features", "features.parquet")

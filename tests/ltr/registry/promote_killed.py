@@ -17,11 +17,10 @@ import lightgbm  # noqa: F401 - imported before the forks, as that takes long
 from rankloom.ltr import ModelRegistry
 from rankloom.ltr.model.files import read_model
 
-registry, model = map(Path, sys.argv[1:])
 EVENTS = ("open", "os.", "shutil.", "tempfile.", "fcntl.")
 
 
-def promote_until(step):
+def promote_until(registry, model, step):
     """Promote, and be killed just before a step."""
     count = 0
 
@@ -36,25 +35,31 @@ def promote_until(step):
     ModelRegistry(registry, keep=2).promote(model, force=f"step {step}")
 
 
-for step in range(1, 2000):
-    before = (registry / "current").readlink()
-    child = os.fork()
-    if not child:
-        try:
-            promote_until(step)
-        except BaseException:  # noqa: BLE001 - a child never returns
-            traceback.print_exc()
-            os._exit(2)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        assert os.waitstatus_to_exitcode(status) == 0
-        sys.stdout.write("whole\n")
-        break
-    trees = read_model(registry / "current")[0].count("\nTree=")  # checks every digest
-    listed = len(ModelRegistry(registry).versions())
-    sys.stdout.write(f"{trees} {listed} {step}\n")
-    sys.stdout.flush()  # before the next fork
-    if (registry / "current").readlink() != before:
-        (registry / "current").unlink()
-        (registry / "current").symlink_to(before)
+def main(registry, model):
+    """Kill one child a step, until one comes to the end."""
+    for step in range(1, 2000):
+        before = (registry / "current").readlink()
+        child = os.fork()
+        if not child:
+            try:
+                promote_until(registry, model, step)
+            except BaseException:  # noqa: BLE001 - a child never returns
+                traceback.print_exc()
+                os._exit(2)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            assert os.waitstatus_to_exitcode(status) == 0
+            sys.stdout.write("whole\n")
+            break
+        trees = read_model(registry / "current")[0].count("\nTree=")  # checks every digest
+        listed = len(ModelRegistry(registry).versions())
+        sys.stdout.write(f"{trees} {listed} {step}\n")
+        sys.stdout.flush()  # before the next fork
+        if (registry / "current").readlink() != before:
+            (registry / "current").unlink()
+            (registry / "current").symlink_to(before)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
