@@ -45,8 +45,9 @@ def run(capsys, monkeypatch):
 def simulated(tmp_path_factory):
     """A folder with a log, its two halves by time, other logs, features and a trained model.
 
-    "uncompared" is a copy of the model that no test compares. small.parquet holds 120 executions of the later half, for tests that need no evidence:
-    estimating a curve by features takes seconds on longer logs.
+    "uncompared" is a copy of the model that no test compares. small.parquet holds 120 executions of
+    the later half, for tests that need no evidence: estimating a curve by features takes seconds on
+    longer logs.
     """
     folder = tmp_path_factory.mktemp("simulated")
     features = folder / "features.parquet"
