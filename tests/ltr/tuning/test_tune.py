@@ -31,7 +31,13 @@ SPACE = {
 
 def base(**options):
     """Stumps: trials with more leaves are better than the defaults."""
-    given = {"n_estimators": 5, "num_leaves": 2, "min_data_in_leaf": 20, "examination": CURVE, **options}
+    given = {
+        "n_estimators": 5,
+        "num_leaves": 2,
+        "min_data_in_leaf": 20,
+        "examination": CURVE,
+        **options,
+    }
     return Ranker("position", n_jobs=1, params={"max_bin": 63}, **given)
 
 
