@@ -8,6 +8,8 @@ blocks that begin with a comment with a file's name. Other languages, such as ``
 
 import re
 import shutil
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,19 @@ def test_a_page_with_cells_says_so_at_its_head(path):
     """MyST-NB runs the cells of pages with this head only, and shows the others as code."""
     text = text_of(path)
     assert text.startswith("---\nfile_format: mystnb\n") or not CELLS.search(text)
+
+
+def test_what_cells_import_is_installed_where_the_site_is_built():
+    """`make docs` installs all extras and the group docs, and not what the tests need."""
+    text = "".join(cell for path in PAGES for cell in CELLS.findall(text_of(path)))
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    needed = [extras[name] for name in extras if name != "spark"]
+    needed += [project["project"]["dependencies"], project["dependency-groups"]["docs"]]
+    installed = {re.match(r"[\w-]+", one)[0] for group in needed for one in group}
+    outside = imported - sys.stdlib_module_names
+    assert {name.replace("_", "-") for name in outside} - installed == set()
 
 
 @pytest.mark.slow
