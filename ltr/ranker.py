@@ -707,7 +707,7 @@ class Ranker(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
             msg = "this Ranker is not fitted yet; call fit(pairs), or Ranker.load(folder)"
             raise InvalidInputError(msg)
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return summary_html(self._summary())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

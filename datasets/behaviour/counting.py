@@ -69,7 +69,8 @@ class Counting:
         parents = {level.parent for level in LEVELS.values()}
         windows, moment = np.array(list(self.windows.values())), self.moment[execution]
         past = np.empty((len(moment), 3 * len(windows) + 2), np.float32)
-        for name in tracked(self.levels, "Counting by level", len(self.levels)):
+        names: Iterator[str] = tracked(self.levels, "Counting by level", len(self.levels))
+        for name in names:
             keys, known_at = self._keys(name)
             parent, moments = rates[LEVELS[name].parent], Moments.of(keys, moment)
             self._past(self._events(keys, known_at), moments, windows, parent, past)

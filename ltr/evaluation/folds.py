@@ -139,15 +139,15 @@ def folds_of(pairs: TrainingPairs, cv: Any, examination: Given) -> Iterator[Fold
 
 
 def _splits(pairs: TrainingPairs, cv: Any) -> Iterator[tuple[Numbers, Numbers]]:
-    if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
-        cv = QueryKFold(int(cv))
-    is_splitter = hasattr(cv, "split")
-    if isinstance(cv, str) or not (is_splitter or isinstance(cv, Iterable)):
+    is_number = isinstance(cv, int | np.integer) and not isinstance(cv, bool)
+    split = getattr(QueryKFold(int(cv)) if is_number else cv, "split", None)
+    folds: Any = cv if split is None or isinstance(cv, str) else split(pairs)
+    if isinstance(cv, str) or not isinstance(folds, Iterable):
         msg = (
             "cv: expected a number of folds, a splitter such as QueryKFold or "
             f"TimeSeriesQuerySplit, or pairs of arrays of executions, got {cv!r}"
         )
         raise InvalidInputError(msg)
     n = pairs.n_executions
-    for train, test in cv.split(pairs) if is_splitter else cv:
+    for train, test in folds:
         yield np.sort(selected_executions(train, n)), np.sort(selected_executions(test, n))

@@ -40,7 +40,8 @@ class FoldObjective:
     @classmethod
     def prepare(cls, ranker: Ranker, pairs: TrainingPairs, cv: Any) -> Self:
         """Split the pairs and estimate the curve of each fold; see `folds_of`."""
-        quiet: Ranker = clone(ranker).set_params(progress=False)
+        quiet: Any = clone(ranker)
+        quiet.set_params(progress=False)
         folds = tuple(folds_of(pairs, cv, ranker.examination))
         if not folds:
             msg = f"cv: {cv!r} makes no fold"
@@ -54,8 +55,8 @@ class FoldObjective:
         """
         tested: list[TestedValues] = []
         for number, fold in enumerate(self.folds, 1):
-            ranker: Ranker = clone(self.ranker).set_params(**parameters)
-            ranker.fit(fold.training())
+            ranker: Any = clone(self.ranker)
+            ranker.set_params(**parameters).fit(fold.training())
             test = fold.testing()
             found = fold.values(
                 test, ranker.predict(test), clip=self.ranker.clip, k=self.ranker.truncation_level

@@ -98,6 +98,6 @@ def with_values(ranker: Ranker, values: Mapping[str, Any]) -> Ranker:
     """Return an unfitted copy of a ranker with some values."""
     from sklearn.base import clone
 
-    copy: Ranker = clone(ranker)
-    copy.set_params(**ranker_parameters(ranker, values))
-    return copy
+    copy: Any = clone(ranker)
+    changed: Ranker = copy.set_params(**ranker_parameters(ranker, values))
+    return changed

@@ -290,7 +290,8 @@ def _holdout_gain(
     examination, _ = examination_of_test(train, test, base.examination)
     values = []
     for changes in (parameters, {}):
-        ranker: Ranker = clone(base).set_params(**changes).fit(train)
+        copy: Any = clone(base)
+        ranker: Ranker = copy.set_params(**changes).fit(train)
         scores = ranker.predict(test)
         values.append(
             tested_values(test, scores, examination, clip=base.clip, k=base.truncation_level)

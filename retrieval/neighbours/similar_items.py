@@ -293,7 +293,7 @@ class SimilarItems(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
             raise InvalidInputError(msg)
         return self.interactions_
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return summary_html(self._summary())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

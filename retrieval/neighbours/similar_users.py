@@ -245,7 +245,7 @@ class SimilarUsers(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
             raise InvalidInputError(msg)
         return self.interactions_
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         return summary_html(self._summary())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -253,8 +253,8 @@ class SimilarUsers(BaseEstimator):  # type: ignore[misc] # scikit-learn has no t
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _summary(self) -> Summary:
-        if not hasattr(self, "neighbours_"):
+        if not hasattr(self, "interactions_"):
             return Summary(f"{self!r}: not fitted")
-        found = self.neighbours_
-        counts = {"users": found.shape[0], "neighbours of all": found.nnz}
+        known = self.interactions_
+        counts = {"users": known.users.size, "documents": known.documents.size}
         return Summary(repr(self), [Table.of_counts(counts)])

@@ -186,7 +186,8 @@ class _NotebookLine:
 
         self._text = text
         first = {"text/plain": text.description}
-        self._handle = display(first, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        shown = display(first, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._handle: Any = shown
 
     def update(self, done: float, seconds: float) -> None:
         self._handle.update({"text/plain": self._text.of(done, seconds)}, raw=True)

@@ -126,7 +126,10 @@ def test_models_are_estimators_of_scikit_learn(model, named):
     assert copy.get_params() == model.get_params()
     with pytest.raises(InvalidInputError, match="not fitted"):
         copy.recommend("ann")
+    assert "not fitted" in copy._repr_html_()
     assert copy.set_params(n_neighbours=2).fit(named) is copy
+    assert "not fitted" not in copy._repr_html_()
+    assert "documents" in copy._repr_html_()
 
 
 @pytest.mark.parametrize("kind", [SimilarItems, SimilarUsers])
