@@ -37,7 +37,7 @@ def write_examples(folder):
 def test_examples_have_types_that_fit(tmp_path):
     """With the project's settings, whose cache of what the library's types are is used again."""
     pytest.importorskip("mypy", reason="the group `check` is not installed")
-    assert write_examples(tmp_path) > 10
+    assert write_examples(tmp_path) > 5  # the README has three
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--no-error-summary", *sorted(tmp_path.glob("*.py"))],
         cwd=ROOT,
