@@ -50,6 +50,7 @@ def shares(bandit):
     return {name: names.count(name) for name in set(names)}
 
 
+@pytest.mark.slow
 def test_shares_are_near_the_percentages_and_the_propensities_true():
     bandit = learnt(rollout_pct=40, control_pct=10, explore_pct=20)
     assert set(shares(bandit)) == {"production", "control", "explore", "learned"}

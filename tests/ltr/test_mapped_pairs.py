@@ -29,6 +29,7 @@ def model_of(pairs, mode):
     return ranker.booster_.model_to_string(), ranker.training_report_, ranker.examination_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "builtin", [(), ("document_score", "feature_uri")], ids=["same", "varying"]
 )

@@ -39,6 +39,7 @@ def weights(service):
     return service.get(f"{BASE}/weights").json()
 
 
+@pytest.mark.slow
 def test_equal_weights_are_served_until_enough_lists_are_learnt(serve_with, wait_until):
     service = serve_with()
     assert enable(service)["min_lists"] == MIN_LISTS

@@ -254,6 +254,7 @@ def bombard(server, number, seed):
     return refused, sizes
 
 
+@pytest.mark.slow
 def test_two_thousand_malformed_bodies_are_refused_in_the_envelope(server):
     refused, _ = bombard(server, 2_000, seed=1)
     assert refused > 1_000

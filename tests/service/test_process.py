@@ -55,6 +55,7 @@ def test_a_signal_ends_it_with_0_and_frees_the_port(service, stop):
 STOPPED_SECONDS = 0.3
 
 
+@pytest.mark.slow
 def test_a_request_that_arrives_while_the_process_is_stopped_is_answered(
     tmp_path, started, started_address, tokens_for, client_of, wait_until
 ):
@@ -76,6 +77,7 @@ def test_a_request_that_arrives_while_the_process_is_stopped_is_answered(
                 assert connection.getresponse().read()
 
 
+@pytest.mark.slow
 def test_stopping_under_load_loses_nothing_that_was_acknowledged(service, tmp_path, wait_until):
     acknowledged, refused = [], []
     stop = threading.Event()
@@ -136,6 +138,7 @@ def test_a_full_disk_is_503_and_what_was_acknowledged_is_stored(service, tmp_pat
     assert stored == acknowledged
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_is_there_after_a_restart(
     service, tmp_path, started, started_address, client_of
 ):

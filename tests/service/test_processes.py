@@ -1,6 +1,7 @@
 """Several processes over one PostgreSQL: one learns, all serve the same, clicks show at once."""
 
 import contextlib
+import functools
 import itertools
 import threading
 
@@ -123,22 +124,20 @@ def test_a_session_sees_its_click_whichever_process_took_it(processes, log, wait
     registries = [processes(), processes()]
     registries[0].enable(**WHERE, feature_uris=ARMS)
     learning = wait_until(lambda: found(registries))
-    for number, (taker, server) in enumerate([learning, learning[::-1]] * 2):
-
-        def click(attempt, number=number, taker=taker, server=server):
-            return shown_and_bought(log, f"own{number}.{attempt}", taker, server)
-
+    sessions = (f"own{number}" for number in itertools.count())
+    for taker, server in [learning, learning[::-1]] * 2:
         # Where a posterior is renewed meanwhile, one of the two serves it before the other does.
-        attempts = itertools.count()
-        before, after, at_taker = wait_until(
-            lambda: (same_snapshot(learning) and click(next(attempts))) or None
-        )
+        seen = wait_until(functools.partial(shown_and_bought, log, sessions, taker, server))
+        before, after, at_taker = seen
         assert after != before
         assert after == pytest.approx(at_taker, rel=1e-6)
 
 
-def shown_and_bought(log, session, taker, server):
+def shown_and_bought(log, sessions, taker, server):
     """Return weights before and after a purchase, and the taker's; None where all have changed."""
+    if not same_snapshot([server, taker]):
+        return None
+    session = next(sessions)
     snapshot_id = server.snapshot_id
     before = dict(server.weights(session_id=session))
     shown = row(1, "impression", execution_id=session, session_id=session, position=0)
@@ -152,6 +151,7 @@ def shown_and_bought(log, session, taker, server):
     return None
 
 
+@pytest.mark.slow
 def test_what_is_learnt_in_part_is_served_by_no_process(processes, log, monkeypatch, wait_until):
     """One process learns half of the log and stops: until its end no process serves that half."""
     log.record_batch(rows(400))

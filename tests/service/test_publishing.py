@@ -112,6 +112,7 @@ def newest(state, namespace):
     return None if text is None else FusionWeights.from_json(text)
 
 
+@pytest.mark.slow
 def test_a_watcher_in_another_process_serves_what_the_service_serves(serving, state, wait_until):
     """Users and sessions too; before anything was published its weights are equal."""
     with serving("--publish-every", "0.2") as service:
@@ -156,6 +157,7 @@ def test_a_watcher_in_another_process_serves_what_the_service_serves(serving, st
             assert again == pytest.approx(others, abs=0.05)
 
 
+@pytest.mark.slow
 def test_snapshots_come_at_most_so_often_and_once_more_at_the_end(serving, state, wait_until):
     with serving("--publish-every", "3600") as service:
         namespace = service.tokens.namespace
@@ -234,6 +236,7 @@ def test_with_0_the_first_is_published_and_the_last(log, url, wait_until):
     assert newest(url, "default").snapshot_id == last
 
 
+@pytest.mark.slow
 def test_a_store_that_refuses_is_tried_again_and_learning_goes_on(
     log, url, monkeypatch, caplog, wait_until
 ):

@@ -87,6 +87,7 @@ def test_a_folder_without_a_whole_model_is_refused_at_the_start(models, tmp_path
         Rankers({"products": folder})
 
 
+@pytest.mark.slow
 def test_a_signal_loads_rankers_again_and_no_request_is_dropped(
     models, tmp_path, started, started_address, tokens_for, wait_until
 ):

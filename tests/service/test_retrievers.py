@@ -519,6 +519,7 @@ def test_pauses_grow_up_to_a_minute():
     assert lengths == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
 
 
+@pytest.mark.slow
 def test_two_processes_over_one_log_serve_what_both_were_told(log, state):
     """Settings, rows, resets and opt-outs of one reach the other."""
     view = log.within("default", "r")

@@ -99,6 +99,7 @@ def retriever(serve_with, wait_until):
     return made
 
 
+@pytest.mark.slow
 def test_a_rollback_serves_a_snapshot_until_resume_whatever_is_learnt(
     retriever, serve_with, wait_until
 ):
@@ -163,6 +164,7 @@ def test_what_was_rolled_back_to_before_a_kill_is_served_from_the_start(
     wait_until(lambda: again.newest().snapshot_id == good["snapshot_id"])
 
 
+@pytest.mark.slow
 def test_shares_change_during_a_rollback_and_the_weights_do_not(retriever):
     good = retriever.learn(rows(0, 40, "text"))
     retriever.learn(rows(40, 200, "image"))
@@ -259,6 +261,7 @@ def test_a_change_that_cannot_be_noted_is_not_made(retriever, monkeypatch):
     assert len(retriever.changes()) == 1
 
 
+@pytest.mark.slow
 def test_another_process_serves_what_was_rolled_back_to(retriever, wait_until):
     good = retriever.learn(rows(0, 40, "text"))
     retriever.learn(rows(40, 200, "image"))
@@ -277,6 +280,7 @@ def test_another_process_serves_what_was_rolled_back_to(retriever, wait_until):
             other.stop()
 
 
+@pytest.mark.slow
 def test_watchers_see_a_resume_though_nothing_new_is_learnt(tmp_path, wait_until):
     """Also where another process put what was rolled back to, and the next one is not due."""
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("log", "state")]
@@ -313,6 +317,7 @@ def test_watchers_see_a_resume_though_nothing_new_is_learnt(tmp_path, wait_until
         wait_until(lambda: newest() == learnt)
 
 
+@pytest.mark.slow
 def test_two_services_over_one_postgres_roll_back_and_resume_as_one(
     postgres_url, serve_with, wait_until
 ):

@@ -272,6 +272,7 @@ def test_a_log_that_another_process_holds_at_the_start(shop, started):
     assert shop.acknowledged == shop.stored()
 
 
+@pytest.mark.slow
 def test_a_log_that_is_damaged_at_the_start(shop, started):
     """Reported in one line, and left as it is."""
     assert shop.post_batch(500).status_code == 200
@@ -312,6 +313,7 @@ def test_a_log_that_is_damaged_while_it_runs(shop, open_shop):
     assert last.post().status_code == 200
 
 
+@pytest.mark.slow
 def test_a_log_that_was_taken_away(shop):
     """Refused with 503, and not ready, until it is back; no other is begun in its place."""
     assert shop.post_batch(100).status_code == 200
@@ -338,6 +340,7 @@ def test_a_log_that_was_taken_away(shop):
     shop.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["damaged", "a folder"])
 def test_a_state_that_cannot_be_read(tmp_path, open_shop, started, trouble):
     """Reported in one line at the start; all is learnt again from the log once it is away."""
@@ -362,6 +365,7 @@ def test_a_state_that_cannot_be_read(tmp_path, open_shop, started, trouble):
     again.check()
 
 
+@pytest.mark.slow
 def test_a_state_that_was_taken_away(shop):
     """The log goes on; the state is learnt again from it."""
     shop.enable()

@@ -79,6 +79,7 @@ assert "lightgbm" in __import__("sys").modules
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libgomp is read on Linux")
 @pytest.mark.parametrize(
     ("first", "policy"),

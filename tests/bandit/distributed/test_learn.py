@@ -60,6 +60,7 @@ def assert_same(found, expected):
                 np.testing.assert_allclose(*values, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_sums_and_report_are_those_of_one_process(client, files, tmp_path):
     here, there = bandit_of(), bandit_of()
     expected = here.update(files)

@@ -338,6 +338,7 @@ def test_rows_of_other_retrievers_are_not_followed_and_move_no_mark(log, tmp_pat
         assert_holds_the_log(follower, log)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deleting", [False, True])
 def test_several_that_follow_one_log_take_every_row_once(log, store_url, namespace, deleting):
     """Chunks and deletions are taken by the first; who comes late reads on from where others are.
@@ -375,6 +376,7 @@ def test_several_that_follow_one_log_take_every_row_once(log, store_url, namespa
         bandit.learner.store.close()
 
 
+@pytest.mark.slow
 def test_a_killed_follower_goes_on_where_it_was(log, tmp_path):
     """Killed at any moment, it leaves units and mark together; the end is that of no kill."""
     rng, state = random.Random(5), f"sqlite:///{tmp_path}/state.db"

@@ -377,6 +377,7 @@ def test_a_missing_client_is_an_error_that_names_its_extra(monkeypatch):
         open_store("redis://localhost:6379/0")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_writes_through_a_connection_of_its_own(store_url, namespace):
     code = f"""if True:

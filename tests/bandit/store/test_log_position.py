@@ -126,6 +126,7 @@ def test_a_state_that_is_learnt_again_keeps_its_snapshots(store):
     assert store.get_snapshot() is None
 
 
+@pytest.mark.slow
 def test_of_many_followers_of_one_log_each_row_is_folded_by_one(store, store_url, namespace):
     """Those who were overtaken start again from the position: each row is folded by one of them."""
     taken = []

@@ -76,6 +76,7 @@ def run_writers(url, namespace, count, size, *, killed):
         assert process.returncode == 0, errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "size", "killed"),
     [(2, 2_000, [2]), pytest.param(8, 20_000, [12, 24], marks=pytest.mark.slow)],
@@ -89,6 +90,7 @@ def test_events_of_killed_and_repeating_writers_count_once(
         assert_same_sums(store.load(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "size"), [(1, 3_000), pytest.param(8, 20_000, marks=pytest.mark.slow)]
 )

@@ -91,6 +91,7 @@ def printed(script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_the_units():
     units, places, times, growth = printed(FOLDING + GROWTH).split(";")

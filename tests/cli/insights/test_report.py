@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 def test_a_page_is_written_and_said(run, in_folder):
     result = run("report", "log.parquet", "--section", "load", "--out", "page.html", "--title", "T")
@@ -11,6 +13,7 @@ def test_a_page_is_written_and_said(run, in_folder):
     assert "log.parquet" in html
 
 
+@pytest.mark.slow
 def test_json_is_on_stdout_and_a_page_only_where_asked(run, in_folder):
     sections = ("--section", "load", "--section", "labels")
     result = run("report", "dirty.jsonl", *sections, "--json")

@@ -104,6 +104,7 @@ def test_judgements_are_in_the_memory_that_is_built(run, built, tmp_path):
     assert out == "0 documents of executions, 0 sums and 10 judgments deleted\n"
 
 
+@pytest.mark.slow
 def test_a_memory_on_a_ranker(run, tmp_path):
     path = tmp_path / "memory.bin"
     built = run(

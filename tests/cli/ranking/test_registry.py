@@ -33,6 +33,7 @@ def smaller(model, tmp_path):
     return tmp_path / "smaller"
 
 
+@pytest.mark.slow
 def test_a_model_that_compare_lets_pass_is_promoted(run, model, tmp_path):
     registry = tmp_path / "registry"
     run("promote", model, "--to", registry).assert_refused("no gate", f"compare {model} production")

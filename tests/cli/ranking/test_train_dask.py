@@ -31,6 +31,7 @@ def manifest_of(folder):
     return manifest
 
 
+@pytest.mark.slow
 def test_the_model_is_bit_for_bit_the_one_of_one_process(run, simulated, parts, address, tmp_path):
     options = ["--features", simulated / "features.parquet", "--debias", "none", "--threads", 1]
     expected, found = (tmp_path / name for name in ("expected", "found"))

@@ -94,6 +94,7 @@ def test_a_model_that_passed_on_what_was_held_out_starts_a_registry(run, out, tm
     assert (tmp_path / "registry" / "current" / "card.html").exists()
 
 
+@pytest.mark.slow
 def test_executions_that_stop_the_training_do_not_let_it_pass_a_gate_as_well(run, out):
     stop = ["--param", "early_stopping_rounds=3", "--param", "learning_rate=0.3"]
     code, _, err = run(*LOG, "--out", out, "--validation", "0.25", *stop)

@@ -18,6 +18,7 @@ def tune_arguments(folder):
     return ["tune", folder / "small.parquet", *features, *mode]
 
 
+@pytest.mark.slow
 def test_a_search_writes_parameters_that_a_ranker_takes(run, simulated, tmp_path):
     out, storage = tmp_path / "params.json", f"sqlite:///{tmp_path}/study.db"
     options = ["--out", out, "--storage", storage, "--seed", "3"]

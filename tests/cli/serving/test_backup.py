@@ -44,6 +44,7 @@ def test_a_log_that_is_written_to_is_backed_up_as_it_was_at_one_moment(run, tmp_
     assert found % 10 == 0
 
 
+@pytest.mark.slow
 def test_a_backup_is_restored_whole_and_only_where_nothing_is_lost_unasked(run, tmp_path):
     url, copy = f"sqlite:///{tmp_path}/log.db", tmp_path / "copy.db"
     with InteractionLog(url) as log:

@@ -41,6 +41,7 @@ def deadly_key(workdir, pattern, flag):
     return Deadly()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "pattern"),
     [("reading", "reading-*"), ("attributing", "texts-*"), ("folding", "texts-*")],

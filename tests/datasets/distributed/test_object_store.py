@@ -39,6 +39,7 @@ def bucket(client, monkeypatch):
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_folder_of_an_object_store(client, files, bucket, assert_same):
     system = fsspec.filesystem("s3")
     for path in files:

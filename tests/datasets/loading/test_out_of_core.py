@@ -407,6 +407,7 @@ CHILD = """
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, log):
     source, workdir = tmp_path / "log.parquet", tmp_path / "work"
     log.write_parquet(source)
@@ -429,6 +430,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_load_left_goes_with_the_next_one_and_no_running_load_is_disturbed(
     tmp_path, log
 ):

@@ -370,6 +370,7 @@ def process_of(*arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_several_processes_lose_nothing_and_agree_on_repeats(url):
     count, rows = 3, 60
     running = [process_of("shared", url, number, rows) for number in range(count)]

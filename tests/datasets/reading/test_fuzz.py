@@ -231,6 +231,7 @@ for _ in range(120):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["zstd", "uncompressed", "snappy"])
 def test_a_parquet_file_with_flipped_bits_never_ends_the_process(tmp_path, compression):
     """In a process of its own: a crash of polars would end the test run."""

@@ -35,6 +35,7 @@ def built(spark, log):
     return build_pairs(in_spark(spark, log), partitions=3, **OPTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
     ("states", "by", "max_position"),

@@ -66,6 +66,7 @@ def test_the_page_is_the_same_every_time(log):
     assert first == second
 
 
+@pytest.mark.slow
 def test_users_are_counted_and_not_named(log, report):
     html = report.to_html()
     users = log["user_id"].drop_nulls().unique().to_list()

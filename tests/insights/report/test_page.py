@@ -47,6 +47,7 @@ def hostile_page(hostile):
     return build_report(hostile, n_jobs=1, title='<b>"T"&').to_html()
 
 
+@pytest.mark.slow
 def test_texts_of_the_log_cannot_become_markup(hostile_page):
     elements = parsed(hostile_page)
     assert not {"script", "img", "b", "iframe", "object"} & set(elements.names)

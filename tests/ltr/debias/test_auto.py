@@ -99,6 +99,7 @@ def test_it_is_the_default():
     assert Ranker().debias == "auto"
 
 
+@pytest.mark.slow
 def test_a_log_with_much_evidence_is_learnt_from(catalogue, log, ranker):
     choice = ranker.choice_
     assert not choice.fall_back
@@ -344,6 +345,7 @@ def test_a_loaded_ranker_has_its_choice_and_falls_back_as_before(fallen, ranker,
     assert saved["debias"]["choice"]["fall_back"] is True
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model_also_by_a_generator(make_pairs):
     """A generator gives the seed, and the seed all the rest."""
     pairs = make_pairs()

@@ -58,6 +58,7 @@ def auto(logs):
     return Ranker("auto", examination=CURVE, **FAST).fit(logs[0])
 
 
+@pytest.mark.slow
 def test_features_that_differ_between_executions_are_learnt_in_every_mode(logs, auto):
     training, later = logs
     found = {"auto": quality(*later, auto.predict(later[0].X))}

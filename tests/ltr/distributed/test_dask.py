@@ -79,6 +79,7 @@ def test_rows_that_fit_one_process_give_the_same_model_as_without_a_client(clien
     assert f"at most node_limit={limit:,}: trees were grown in one process" in at_limit.notes_[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debias", ["none", "ips", "click_model", "auto"])
 def test_trees_grown_on_dask_rank_as_those_of_one_process(client, log, debias):
     alone, spread = fast(debias).fit(log), fast(debias).fit(log, client=client, **ON_DASK)
@@ -213,6 +214,7 @@ def killer(client, times):
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_training_that_lost_a_worker_is_begun_anew_and_finishes(client, log):
     with killer(client, times=1) as killed:
         ranker = fast(n_estimators=400).fit(log, client=client, **ON_DASK)

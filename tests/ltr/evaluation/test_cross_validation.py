@@ -76,6 +76,7 @@ def test_no_ranker_scores_a_query_that_it_learnt_from(ranker, pairs, result):
     assert np.isnan(again.scores[~tested]).all()
 
 
+@pytest.mark.slow
 def test_the_curve_is_estimated_on_the_training_executions_alone(make_pairs):
     pairs = make_pairs(600, shuffled=True, queries=20)
     estimator = PositionBias("all_pairs", n_bootstrap=0)

@@ -25,6 +25,7 @@ def parts(file, dask_client):
         yield found
 
 
+@pytest.mark.slow
 def test_a_memory_of_parts_is_that_of_all_pairs(parts, file):
     curve = fit_position_bias(parts, PositionBias("all_pairs", n_bootstrap=0)).examination_
     settings = {"examination": curve, "half_life": 20.0, "source": "one"}

@@ -145,6 +145,7 @@ def test_good_grades_bring_rare_queries_closer_to_the_truth(catalogue):
     assert correlation["both"] > correlation["clicks"] + 0.06
 
 
+@pytest.mark.slow
 def test_files_hold_judgements_and_those_without_are_as_before(memory, pairs):
     again = QueryMemory.load_bytes(memory.to_bytes())
     assert again.table().equals(memory.table())

@@ -421,6 +421,7 @@ def kill_at_random_moments(tmp_path, pairs, expected, kind, moments):
     return met, interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is a matter of POSIX")
 def test_a_killed_save_leaves_the_old_version_or_the_new(pairs, tmp_path, expected):
     met, _ = kill_at_random_moments(tmp_path, pairs, expected, LIGHT, 8)
@@ -439,6 +440,7 @@ def test_many_killed_saves_leave_the_old_version_or_the_new(
     assert moments < 50 or (met == {3, 40} and interrupted > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked there")
 def test_readers_never_get_half_a_model_while_others_save(tmp_path, expected):
     texts = {read_model(tmp_path / name)[0] for name in ("one", "two")}

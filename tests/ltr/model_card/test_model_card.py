@@ -93,6 +93,7 @@ def test_slices_are_the_values_of_columns_and_head_and_tail(ranker, parts):
     assert f"| language | de | {german.sum():,} |" in section(card, "Slices")
 
 
+@pytest.mark.slow
 def test_without_a_curve_one_is_estimated_and_the_pairs_given_stay_as_they_are(ranker, parts):
     later = replace(parts[1], examination=None)
     card = ModelCard.of(ranker, later)
@@ -147,6 +148,7 @@ def test_executions_that_do_not_judge_fairly_are_named(ranker, parts):
     assert "decided how many trees" in section(card, "Evidence")
 
 
+@pytest.mark.slow
 def test_names_are_escaped(make_pairs):
     pairs = replace(make_pairs(60), feature_names=("<b>|f*", "a", "b", "c", "d"))
     queries = pl.Series([f"<script>{n}</script>" for n in range(len(pairs.queries))])
