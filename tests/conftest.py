@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from tests.dask_cluster import dask_client, in_one_process
 
 __all__ = ["dask_client"]
-LONG_FILES = {"service", "distributed", "log_follower", "store", "test_auto.py"}
+LONG_FILES = {"docs", "service", "distributed", "log_follower", "store", "test_auto.py"}
 """Folders and files whose tests start processes or train many models."""
 MAX_FAST_EXAMPLES = 25
 EXPLORED = int(os.environ.get("RANKLOOM_TEST_EXPLORE", "0"))
@@ -53,14 +53,16 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give each process whole files, and one of them all files that use the Dask cluster."""
+    """Give each process whole files; one of them all that use the cluster; pages singly."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return "dask" if in_one_process(nodeid) else super()._split_scope(nodeid)
+            if in_one_process(nodeid):
+                return "dask"
+            return nodeid if nodeid.startswith("tests/docs/") else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
 

@@ -28,6 +28,8 @@ TYPES = [["impression"], ["click"], ["click", "impression"], ["purchase"], ["ski
 WHERE = {"namespace": "shop", "retriever_id": "r"}
 LEARNT = {"segment_by": ["device"]}
 USERS = [f"u{number}" for number in range(40)]
+KILLS = int(os.environ.get("RANKLOOM_TEST_KILLS", "0"))
+"""Kills of the long tests; 0 for fewer than a hundred, of which each takes 3 seconds."""
 PATIENCE = 120
 
 
@@ -353,17 +355,16 @@ def test_killed_five_times(tmp_path, tools):
 
 @pytest.mark.slow
 def test_killed_over_postgresql(tmp_path, tools, postgres_url):
-    """The same over a server: RANKLOOM_TEST_KILLS times, 5 by default."""
-    times = int(os.environ.get("RANKLOOM_TEST_KILLS", "5"))
-    ledger, stored = check_life_after_death(tmp_path, tools, times, seed=3, url=postgres_url)
+    """The same over a server."""
+    ledger, stored = check_life_after_death(tmp_path, tools, KILLS or 5, seed=3, url=postgres_url)
     assert len(ledger.answers) > 20
     assert len(stored) > 20
 
 
 @pytest.mark.slow
-def test_killed_a_hundred_times(tmp_path, tools):
+def test_killed_again_and_again(tmp_path, tools):
     """What is acknowledged is stored once and learnt once, whenever the service dies."""
-    ledger, stored = check_life_after_death(tmp_path, tools, 100, seed=2)
+    ledger, stored = check_life_after_death(tmp_path, tools, KILLS or 30, seed=2)
     statuses = Counter(
         answer.get("status", "deduplicated" if is_refused(answer) else "single")
         for answers in ledger.answers.values()
