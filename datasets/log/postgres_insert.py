@@ -25,6 +25,9 @@ _NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 _COPIED_FROM: Final = 20
 """Rows from which on a copy costs less than an INSERT for each."""
 
+_ROWS_A_WRITE: Final = 100
+"""Rows that are written at once: the server reads them while the next are made."""
+
 _INSERT: Final = f"INSERT INTO interactions ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _TABLE: Final = (
     f"CREATE TEMPORARY TABLE copied_rows ON COMMIT DELETE ROWS AS SELECT {_NAMES} "  # noqa: S608
@@ -42,11 +45,13 @@ CROSS JOIN LATERAL (
 ) AS i
 """
 
-
+# A LIMIT keeps the planner from joining with all rows of that time.
 _HELD: Final = """
 SELECT w.execution_id FROM unnest(%s::text[]) AS w (execution_id)
-WHERE EXISTS (SELECT 1 FROM interactions AS i WHERE i.namespace = %s
-    AND i.execution_id = w.execution_id COLLATE "C" AND i.event_time BETWEEN %s AND %s)
+CROSS JOIN LATERAL (
+    SELECT FROM interactions AS i WHERE i.namespace = %s
+    AND i.execution_id = w.execution_id COLLATE "C" AND i.event_time BETWEEN %s AND %s LIMIT 1
+) AS i
 """
 
 
@@ -88,6 +93,8 @@ def insert_group(
         own = [rows[index] for index in indexes]
         taken, ids = ids[-len(own) :], ids[: -len(own)]
         receipts.update(zip(indexes, _insert(cursor, own, spaces[name], taken, now), strict=True))
+        if len(members) > 1:  # the end of the transaction empties it, too
+            cursor.execute("DELETE FROM copied_rows")
     return [receipts[index] for index in range(len(rows))]
 
 
@@ -129,9 +136,9 @@ def _insert(
         cursor.executemany(_INSERT, group.inserted)
     else:
         with cursor.cursor.copy(f"COPY copied_rows ({_NAMES}) FROM STDIN".encode()) as copy:
-            copy.write(_copy_text(group.inserted))
+            for start in range(0, len(group.inserted), _ROWS_A_WRITE):
+                copy.write(_copy_text(group.inserted[start : start + _ROWS_A_WRITE]))
         cursor.execute(_MOVE)
-        cursor.execute("DELETE FROM copied_rows")
     if group.inserted:
         cursor.execute(
             "UPDATE namespaces SET seq = ?, clock = ? WHERE id = ?", (group.seq, now, space.number)
@@ -211,18 +218,17 @@ def _copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
 
 
 def _copy_column(values: tuple[Any, ...]) -> list[str]:
-    texts = [
-        r"\N" if value is None else value if value.__class__ is str else str(value)
-        for value in values
-    ]
-    if any(value.__class__ is str for value in values):
+    kinds = set(map(type, values))
+    if str in kinds:
         # Few columns hold any of these characters: looked for in all values at once.
         whole = "".join([value for value in values if value is not None])
         if any(character in whole for character in _SPECIAL):
-            return [
-                r"\N" if value is None else escaped(value).translate(_ESCAPES) for value in values
-            ]
-    return texts
+            values = tuple(
+                None if value is None else escaped(value).translate(_ESCAPES) for value in values
+            )
+    elif None.__class__ not in kinds:
+        return list(map(str, values))
+    return [r"\N" if value is None else str(value) for value in values]
 
 
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})

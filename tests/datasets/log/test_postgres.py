@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from rankloom import InteractionLog
 from rankloom._shared.postgres import PostgresAddress
 from rankloom.datasets.log import postgres_tables
-from rankloom.datasets.log.postgres_insert import insert_group
+from rankloom.datasets.log.postgres_insert import _HELD, insert_group
 from rankloom.errors import InvalidInputError, StoreError
 
 HOLD = """
@@ -247,3 +248,20 @@ def test_no_message_shows_a_password():
     with InteractionLog(url, timeout=2.0) as log, pytest.raises(StoreError) as error:
         log.find()
     assert "s3cret" not in f"{error.value} {log!r}"
+
+
+def test_which_executions_are_stored_is_looked_up_by_the_index(log, raw):
+    """A join with all rows of these minutes took longer the more of them there were."""
+    log.record_batch([row("d", execution_id=f"e{number}") for number in range(3_000)])
+    raw.execute("SELECT set_config('rankloom.namespace', 'default', false)")
+    number = raw.execute("SELECT id FROM namespaces").fetchone()[0]
+    wanted = [f"e{number}" for number in range(0, 6_000, 60)]
+    now = time.time_ns() // 1_000
+    bound = wanted, number, now - 10**8, now + 10**8
+    assert raw.execute(_HELD, bound).fetchall() == [(name,) for name in wanted[:50]]
+    raw.execute("ANALYZE interactions")
+    plan = raw.execute(f"EXPLAIN {_HELD}", bound).fetchall()
+    months = f"interactions_{postgres_tables.this_month()} "  # that of next month is empty
+    scans = [line for (line,) in plan if "Scan" in line and months in line]
+    assert len(scans) == 1
+    assert all("Index" in line for line in scans), plan
