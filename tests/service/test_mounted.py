@@ -47,7 +47,7 @@ async def _asked(app, token, prefix):
         row = {**CLICK, "interaction_id": "i/1", "occurred_at": "2026-01-01T00:00:00Z"}
         answers = [
             await http.post(f"{fusion}/enable", json={"feature_uris": ["a", "b"]}),
-            await http.get(f"{fusion}/weights/u%2F1"),
+            await _weights(http, f"{fusion}/weights/u%2F1"),
             await http.get(f"{prefix}/healthz"),
             await http.get(f"{prefix}/nowhere"),
             await http.put(f"{prefix}{BASE}/interactions"),
@@ -65,6 +65,16 @@ async def _asked(app, token, prefix):
             item.pop("timestamp", None)
         found.append((answer.status_code, body))
     return found, document["servers"]
+
+
+async def _weights(http, url):
+    """Ask until the log, of no rows, has been learnt to its end."""
+    for _ in range(1_000):
+        answer = await http.get(url)
+        if "not learnt" not in answer.text:
+            return answer
+        await asyncio.sleep(0.05)
+    return answer
 
 
 def asked(app, token, prefix=""):
