@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rankloom import InteractionLog
-from rankloom._shared.postgres_processes import Leases, Listener, announce
+from rankloom._shared.postgres_processes import LeaseKeeper, Leases, Listener, announce
 from rankloom.bandit import FusionBandit, open_store
 from rankloom.errors import InvalidInputError
 from rankloom.service import ServiceSettings
@@ -105,7 +105,8 @@ def test_who_dies_is_followed_by_another_that_goes_on(processes, log, wait_until
     registry, other = (first, learning[1]) if leading[0].leads else (second, learning[0])
     assert not other.leads
     # As when the process is killed: the server ends its lease.
-    registry._leases._connection.close()
+    registry._leases._stopping.set()
+    registry._leases._leases._connection.close()
     registry._stopping.set()
     wait_until(lambda: other.leads)
     before = other.snapshot_id
@@ -196,6 +197,27 @@ def test_a_lease_is_held_by_one_and_free_when_it_has_gone(postgres_url, wait_unt
         assert theirs.hold(names) == set()
         ours.close()
         theirs.close()
+
+
+def test_leases_are_taken_over_while_everything_else_is_busy(postgres_url, wait_until, caplog):
+    with InteractionLog(postgres_url) as first, InteractionLog(postgres_url) as second:
+        first.find()
+        second.find()
+        names, changes = {("learner", "a", "r"), ("learner", "b", "r")}, []
+        ours = LeaseKeeper(first.connections.server, lambda: None)
+        ours.want(names)
+        wait_until(lambda: ours.held == names)
+        theirs = LeaseKeeper(second.connections.server, lambda: changes.append(theirs.held))
+        theirs.want(names)
+        ours.want(list(names)[:1])
+        wait_until(lambda: theirs.held == set(list(names)[1:]))
+        ours._leases.hold = lambda _: 1 // 0
+        wait_until(lambda: theirs.held == names)
+        assert ours.held == set()
+        assert "no lease can be held" in caplog.text
+        assert changes == [set(list(names)[1:]), names]
+        ours.stop()
+        theirs.stop()
 
 
 def test_a_listener_hears_others_and_not_itself(postgres_url, monkeypatch):

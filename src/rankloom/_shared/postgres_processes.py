@@ -23,6 +23,9 @@ LISTEN_SECONDS: Final = 0.5
 
 RETRY_SECONDS: Final = 1.0
 
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks at leases that others hold."""
+
 _OURS: Final = uuid.uuid4().hex
 """Sent along with news, so that a process leaves its own aside."""
 
@@ -82,6 +85,62 @@ class Leases:
         kept = {number: name for number, name in self._held.items() if number in wanted}
         self._held = kept | {number: wanted[number] for number, is_taken in taken if is_taken}
         return set(self._held.values())
+
+
+class LeaseKeeper:
+    """Takes leases in a thread of its own: however long other work takes, none stays untaken.
+
+    Parameters
+    ----------
+    server : PostgresServer
+    callback : callable
+        Called in that thread when other names are held than before; quick.
+    """
+
+    def __init__(self, server: PostgresServer, callback: Callable[[], object]) -> None:
+        self._leases, self._callback = Leases(server), callback
+        self._wanted: frozenset[tuple[str, ...]] = frozenset()
+        self._held: frozenset[tuple[str, ...]] = frozenset()
+        self._look, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rankloom-leases", daemon=True)
+        self._thread.start()
+
+    @property
+    def held(self) -> frozenset[tuple[str, ...]]:
+        """The names that were held when last looked at."""
+        return self._held
+
+    def want(self, names: Iterable[tuple[str, ...]]) -> None:
+        """Hold these names, as far as they are free, and no others from now on."""
+        wanted = frozenset(names)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._look.set()
+
+    def stop(self) -> None:
+        """End the thread and let go of every name."""
+        self._stopping.set()
+        self._look.set()
+        self._thread.join()
+        self._leases.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            held = self._looked()
+            if held != self._held:
+                self._held = held
+                self._callback()
+            self._look.wait(LOOK_EVERY)
+            self._look.clear()
+
+    def _looked(self) -> frozenset[tuple[str, ...]]:
+        try:
+            return frozenset(self._leases.hold(self._wanted))
+        except Exception as error:  # noqa: BLE001
+            # Whatever it is, the next look may do better, and without a thread there is none.
+            logger.warning("no lease can be held, next try later: %s", type(error).__name__)
+            self._leases.close()
+            return frozenset()
 
 
 class Listener:

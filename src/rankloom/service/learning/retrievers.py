@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from ..._shared.postgres_processes import Leases, Listener
+from ..._shared.postgres_processes import LeaseKeeper, Listener
 from ...bandit.base.channels import checked_arms
 from ...bandit.base.rewards import RewardTable
 from ...bandit.evidence.evidence import checked_max_queries
@@ -25,7 +25,7 @@ from .settings_table import Key, RetrieverSettings, SettingsTable
 from .state import shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ...bandit.serving.fusion_weights import FusionWeights
     from ...datasets.log.interaction_log import InteractionLog
@@ -94,9 +94,8 @@ class Retrievers:
         self._pauses: dict[Key, _Pause] = {}
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._leases: Leases | None = None
+        self._leases: LeaseKeeper | None = None
         self._news: Listener | None = None
-        self._led: set[tuple[str, ...]] = set()
         self._cleaned = -HOUSEKEEPING_EVERY
         self._loaded = -WAKE_EVERY
         self._load()
@@ -106,7 +105,8 @@ class Retrievers:
         self._log.on_commit(self._committed)
         server = self._log.connections.server
         if server is not None and shares(self._log, self._url):
-            self._leases, self._news = Leases(server), Listener(server, self._told)
+            self._leases = LeaseKeeper(server, self._wake.set)
+            self._news = Listener(server, self._look_again)
         self._thread = threading.Thread(target=self._run, name="rankloom-retrievers", daemon=True)
         self._thread.start()
 
@@ -126,7 +126,7 @@ class Retrievers:
         if self._news is not None:
             self._news.stop()
         if self._leases is not None:
-            self._leases.close()
+            self._leases.stop()
 
     @property
     def is_alive(self) -> bool:
@@ -464,16 +464,14 @@ class Retrievers:
     def _committed(self, *_: object) -> None:
         self._wake.set()
 
-    def _told(self) -> None:
+    def _look_again(self) -> None:
         """Look at once at what another process has changed."""
         self._loaded = -WAKE_EVERY
         self._wake.set()
 
-    def _lead(self, keys: Iterable[Key]) -> None:
-        """Choose what this process learns: of several, one learns a retriever at a time."""
-        names: set[tuple[str, ...]] = {(*_LEARNER, *key) for key in keys}
-        names.add(_RETENTION)
-        self._led = names if self._leases is None else self._leases.hold(names)
+    def _leads(self, name: tuple[str, ...]) -> bool:
+        """Return whether it is for this process to do: of several, one does it at a time."""
+        return self._leases is None or name in self._leases.held
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -495,9 +493,10 @@ class Retrievers:
             self._loaded = monotonic()
             self._load()
         found = list(self._retrievers.items())
-        self._lead(key for key, _ in found)
+        if self._leases is not None:
+            self._leases.want((_RETENTION, *((*_LEARNER, *key) for key, _ in found)))
         for key, retriever in found:
-            retriever.leads = (*_LEARNER, *key) in self._led
+            retriever.leads = self._leads((*_LEARNER, *key))
             if self._stopping.is_set():
                 return
             pause = self._pauses.get(key)
@@ -548,8 +547,7 @@ class Retrievers:
                 logger.warning(
                     "old evidence of a retriever cannot be closed: %s", _message_of(error)
                 )
-        is_mine = self._leases is None or _RETENTION in self._led
-        if self._retention is not None and is_mine:
+        if self._retention is not None and self._leads(_RETENTION):
             self._log.expire_everywhere(now - dt.timedelta(days=self._retention))
 
 
