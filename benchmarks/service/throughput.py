@@ -1,9 +1,9 @@
 """How many interactions the service takes in and how fast it answers, compared with bare endpoints.
 
 Server and client share the machine's cores over loopback; the client is a process of its own with
-raw sockets and requests made beforehand (service_client.py). An interaction counts when its answer
+raw sockets and requests made beforehand (socket_client.py). An interaction counts when its answer
 has come, so it is committed by then. Bare endpoints of the same framework, loop and parser
-(service_bare.py) read the same bytes: "constant" answers always the same, "decoded" decodes the
+(bare_endpoints.py) read the same bytes: "constant" answers always the same, "decoded" decodes the
 JSON and answers as many ids, "inserted" puts the body into one table of SQLite with the commit
 policy of the service (`synchronous=FULL`, all that wait in one transaction). Rounds go over all
 servers in an order of their own, every figure is the median of rounds, every ratio the median of
@@ -14,7 +14,7 @@ Afterwards the log must hold every acknowledged row.
 of as many rows as the service's had in the mean (rows of one transaction share a timestamp).
 
 With --minutes the memory of three services under a steady mixed load is watched too: see
-service_memory.py.
+memory.py.
 
 usage: throughput.py [--seconds S] [--rounds N] [--calls N] [--minutes M] [--dir DIR] [--out JSON]
 exit code: 0 if all goals are met and every acknowledged row was stored, else 1
