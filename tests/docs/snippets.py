@@ -55,7 +55,7 @@ def write_files(text, folder):
 
 def free_port():
     """Return a free port outside the range from which the system assigns ports by itself."""
-    for port in random.sample(range(10_000, 30_000), 100):
+    for port in random.SystemRandom().sample(range(10_000, 30_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     return pytest.fail("no port is free")

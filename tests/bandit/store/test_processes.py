@@ -78,7 +78,7 @@ def run_writers(url, namespace, count, size, *, killed):
 
 @pytest.mark.parametrize(
     ("count", "size", "killed"),
-    [(2, 2_000, [2]), pytest.param(8, 8_000, [12, 24], marks=pytest.mark.slow)],
+    [(2, 2_000, [2]), pytest.param(8, 8_000, [5, 10], marks=pytest.mark.slow)],
 )
 def test_events_of_killed_and_repeating_writers_count_once(
     store_url, namespace, count, size, killed
