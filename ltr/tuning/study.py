@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..._shared.plain import plain
@@ -69,10 +69,11 @@ def _digest(pairs: TrainingPairs) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
 def open_study(
     storage: str | None, name: str, identity: Mapping[str, Any], seed: int
-) -> optuna.Study:
-    """Return the study of a search, with the trials of earlier runs if it is stored.
+) -> Iterator[optuna.Study]:
+    """Lend the study of a search, with the trials of earlier runs if it is stored.
 
     Raises
     ------
@@ -83,18 +84,30 @@ def open_study(
     """
     import optuna
 
-    try:
-        study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True
-        )
-    except Exception as error:  # SQLAlchemy's, or those of the driver of a database
-        msg = f"storage: cannot open {storage!r}: {error}"
-        raise StoreError(msg) from error
-    _check_identity(study, identity)
-    # A sampler's state is not stored: with the same seed it would repeat its first trials.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
-    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
-    return study
+    with ExitStack() as stack:
+        try:
+            kept = None if storage is None else _kept(storage, stack)
+            study = optuna.create_study(
+                storage=kept, study_name=name, direction="maximize", load_if_exists=True
+            )
+        except Exception as error:  # SQLAlchemy's, or those of the driver of a database
+            msg = f"storage: cannot open {storage!r}: {error}"
+            raise StoreError(msg) from error
+        _check_identity(study, identity)
+        # A sampler's state is not stored: with the same seed it would repeat its first trials.
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=0)
+        yield study
+
+
+def _kept(storage: str, stack: ExitStack) -> optuna.storages.RDBStorage:
+    """Return the storage; the stack closes its connections, which optuna leaves open."""
+    import optuna
+
+    kept = optuna.storages.RDBStorage(storage)
+    stack.callback(kept.engine.dispose)
+    stack.callback(kept.remove_session)
+    return kept
 
 
 def _check_identity(study: optuna.Study, identity: Mapping[str, Any]) -> None:

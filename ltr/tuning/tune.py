@@ -141,8 +141,7 @@ def tune(
     cv = _default_cv() if cv is None else cv
     searched = checked_space(space, base)
     identity = identity_of(base, pairs, searched, cv)
-    with quiet_optuna():
-        study = open_study(storage, study_name, identity, seed)
+    with quiet_optuna(), open_study(storage, study_name, identity, seed) as study:
         objective = FoldObjective.prepare(base, pairs, cv)
         search = _Search(base, objective, searched, objective.values({}))
         search.run(study, n_trials, timeout, progress)
