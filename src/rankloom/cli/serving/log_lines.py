@@ -6,15 +6,23 @@ import contextlib
 import json
 import logging
 import sys
-from logging.handlers import QueueHandler, QueueListener
-from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, Any, Final
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
 MAX_LINES: Final = 100_000
 """Lines that wait where stderr is not read; the oldest are dropped first."""
+
+AT_ONCE: Final = 1_000
+"""Lines that are written together."""
+
+PAUSE: Final = 0.05
+"""Seconds that a line waits for others."""
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
 
@@ -34,48 +42,71 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-class LineQueue(QueueHandler):
-    """Formats records where they are logged; a full queue drops its oldest line."""
+class LineQueue(logging.Handler):
+    """Formats records where they are logged, and writes their lines from a thread, many at once.
 
-    def __init__(self, lines: Queue[Any]) -> None:
-        super().__init__(lines)
-        self._lines = lines
+    Logging waits for no stream: of lines that are not read the oldest are dropped. A thread that
+    woke for each line would take the interpreter from the requests each time.
 
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Put a record into the queue without waiting: the event loop must not stop."""
-        while True:
-            try:
-                self._lines.put_nowait(record)
-            except Full:
-                with contextlib.suppress(Empty):
-                    self._lines.get_nowait()
-            else:
-                return
+    Parameters
+    ----------
+    stream : file object
+    """
 
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lines: deque[str] = deque(maxlen=MAX_LINES)
+        self._waiting, self._is_ending = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, name="rankloom-log-lines", daemon=True)
+        self._thread.start()
 
-class LineWriter(QueueListener):
-    """Writes what waits in the queue from a thread of its own."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the line of a record."""
+        try:
+            self._lines.append(self.format(record))
+        except Exception:  # noqa: BLE001 - as all handlers do
+            self.handleError(record)
+        if not self._waiting.is_set():
+            self._waiting.set()
 
-    def enqueue_sentinel(self) -> None:
-        """Wait for a free place: the sentinel that ends the thread must not be refused."""
-        self.queue.put(self._sentinel)  # type: ignore[attr-defined]
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        self._is_ending = True
+        self._waiting.set()
+        self._thread.join()
+        super().close()
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            self._waiting.wait()
+            if not self._is_ending:
+                time.sleep(PAUSE)
+            self._waiting.clear()
+            is_last = self._is_ending
+            with contextlib.suppress(OSError, ValueError):  # nobody reads the stream any more
+                self._write()
+
+    def _write(self) -> None:
+        while self._lines:
+            lines = [self._lines.popleft() for _ in range(min(len(self._lines), AT_ONCE))]
+            self._stream.write("\n".join([*lines, ""]))
+            self._stream.flush()
 
 
 @contextlib.contextmanager
 def log_to_stderr() -> Iterator[None]:
     """Log on stderr: requests of the service, and warnings of everything else."""
-    lines: Queue[Any] = Queue(MAX_LINES)
-    handler = LineQueue(lines)
+    handler = LineQueue(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    writer = LineWriter(lines, logging.StreamHandler(sys.stderr))
     root, service = logging.getLogger(), logging.getLogger("rankloom.service")
     level = service.level
     root.addHandler(handler)
     service.setLevel(logging.INFO)
-    writer.start()
     try:
         yield
     finally:
         root.removeHandler(handler)
-        writer.stop()
+        handler.close()
         service.setLevel(level)
