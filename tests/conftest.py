@@ -1,7 +1,7 @@
 """Hypothesis judges what is generated, not how fast: a machine may be busy.
 
 Profile ``fast``: at most 25 examples a test. Profile ``ci``, where the variable CI is set: as many
-as the test says, 50 by default. Both generate the same examples in every run, so that a change is
+as the test says, 100 by default. Both generate the same examples in every run, so that a change is
 judged by what it changed. Profile ``explore``, by RANKLOOM_TEST_EXPLORE=N: N random examples.
 """
 
@@ -28,7 +28,7 @@ MAX_FAST_EXAMPLES = 25
 EXPLORED = int(os.environ.get("RANKLOOM_TEST_EXPLORE", "0"))
 PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 SAME = {**PATIENT, "derandomize": True, "database": None}
-settings.register_profile("ci", **SAME, max_examples=50)
+settings.register_profile("ci", **SAME)
 settings.register_profile("fast", **SAME, max_examples=MAX_FAST_EXAMPLES)
 settings.register_profile("explore", **PATIENT, max_examples=EXPLORED or 100)
 PROFILE = "explore" if EXPLORED else "ci" if os.environ.get("CI") else "fast"

@@ -90,11 +90,10 @@ def insert_group(
     for name, indexes in members.items():
         if len(members) > 1:
             cursor.within(name)
+            cursor.execute("DELETE FROM copied_rows")  # as the end of the transaction does
         own = [rows[index] for index in indexes]
         taken, ids = ids[-len(own) :], ids[: -len(own)]
         receipts.update(zip(indexes, _insert(cursor, own, spaces[name], taken, now), strict=True))
-        if len(members) > 1:  # the end of the transaction empties it, too
-            cursor.execute("DELETE FROM copied_rows")
     return [receipts[index] for index in range(len(rows))]
 
 
@@ -218,15 +217,14 @@ def _copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
 
 
 def _copy_column(values: tuple[Any, ...]) -> list[str]:
-    kinds = set(map(type, values))
-    if str in kinds:
+    if str in set(map(type, values)):
         # Few columns hold any of these characters: looked for in all values at once.
         whole = "".join([value for value in values if value is not None])
         if any(character in whole for character in _SPECIAL):
             values = tuple(
                 None if value is None else escaped(value).translate(_ESCAPES) for value in values
             )
-    elif None.__class__ not in kinds:
+    elif None not in values:
         return list(map(str, values))
     return [r"\N" if value is None else str(value) for value in values]
 

@@ -29,7 +29,7 @@ WHERE = {"namespace": "shop", "retriever_id": "r"}
 LEARNT = {"segment_by": ["device"]}
 USERS = [f"u{number}" for number in range(40)]
 KILLS = int(os.environ.get("RANKLOOM_TEST_KILLS", "0"))
-"""Kills of the long tests; 0 for fewer than a hundred, of which each takes 3 seconds."""
+"""Kills of the tests over PostgreSQL and of many kills; 0 for their own numbers."""
 PATIENCE = 120
 
 
@@ -362,9 +362,9 @@ def test_killed_over_postgresql(tmp_path, tools, postgres_url):
 
 
 @pytest.mark.slow
-def test_killed_again_and_again(tmp_path, tools):
+def test_killed_a_hundred_times(tmp_path, tools):
     """What is acknowledged is stored once and learnt once, whenever the service dies."""
-    ledger, stored = check_life_after_death(tmp_path, tools, KILLS or 30, seed=2)
+    ledger, stored = check_life_after_death(tmp_path, tools, KILLS or 100, seed=2)
     statuses = Counter(
         answer.get("status", "deduplicated" if is_refused(answer) else "single")
         for answers in ledger.answers.values()

@@ -129,26 +129,27 @@ def test_a_session_sees_its_click_whichever_process_took_it(processes, log, wait
     for taker, server in [learning, learning[::-1]] * 2:
         # Where a posterior is renewed meanwhile, one of the two serves it before the other does.
         seen = wait_until(functools.partial(shown_and_bought, log, sessions, taker, server))
-        before, after, at_taker = seen
+        (before, taker_before), (after, taker_after) = seen
+        assert before == taker_before
         assert after != before
-        assert after == pytest.approx(at_taker, rel=1e-6)
+        assert after == pytest.approx(taker_after, rel=1e-6)
 
 
 def shown_and_bought(log, sessions, taker, server):
-    """Return weights before and after a purchase, and the taker's; None where all have changed."""
+    """Return both's weights before and after a purchase; None where the snapshot has changed."""
     if not same_snapshot([server, taker]):
         return None
     session = next(sessions)
     snapshot_id = server.snapshot_id
-    before = dict(server.weights(session_id=session))
+    before = [dict(each.weights(session_id=session)) for each in (server, taker)]
     shown = row(1, "impression", execution_id=session, session_id=session, position=0)
     stored = [log.record(shown), log.record({**shown, "interaction_type": ["purchase"]})]
     for each in stored:
         taker.observe(each)
     server.observe_sessions([session])
-    weights = [dict(each.weights(session_id=session)) for each in (server, taker)]
+    after = [dict(each.weights(session_id=session)) for each in (server, taker)]
     if {each.snapshot_id for each in (server, taker)} == {snapshot_id}:
-        return before, *weights
+        return before, after
     return None
 
 
@@ -199,7 +200,7 @@ def test_a_lease_is_held_by_one_and_free_when_it_has_gone(postgres_url, wait_unt
         theirs.close()
 
 
-def test_leases_are_taken_over_while_everything_else_is_busy(postgres_url, wait_until, caplog):
+def test_a_keeper_takes_what_another_lets_go_of(postgres_url, wait_until, caplog):
     with InteractionLog(postgres_url) as first, InteractionLog(postgres_url) as second:
         first.find()
         second.find()
@@ -218,6 +219,21 @@ def test_leases_are_taken_over_while_everything_else_is_busy(postgres_url, wait_
         assert changes == [set(list(names)[1:]), names]
         ours.stop()
         theirs.stop()
+
+
+def test_who_is_busy_with_a_round_takes_over_all_the_same(processes, log, wait_until):
+    log.record_batch(rows(100))
+    first = processes()
+    first.enable(**WHERE, feature_uris=ARMS)
+    lease = ("learner", *WHERE.values())
+    wait_until(lambda: lease in first._leases.held)
+    second, is_free = processes(), threading.Event()
+    second._learn = lambda *_: is_free.wait()
+    wait_until(lambda: lease in second._leases._wanted)
+    first.stop()
+    wait_until(lambda: lease in second._leases.held)
+    assert not is_free.is_set()
+    is_free.set()
 
 
 def test_a_listener_hears_others_and_not_itself(postgres_url, monkeypatch):

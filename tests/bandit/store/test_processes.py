@@ -78,7 +78,7 @@ def run_writers(url, namespace, count, size, *, killed):
 
 @pytest.mark.parametrize(
     ("count", "size", "killed"),
-    [(2, 2_000, [2]), pytest.param(8, 8_000, [5, 10], marks=pytest.mark.slow)],
+    [(2, 2_000, [2]), pytest.param(8, 20_000, [12, 24], marks=pytest.mark.slow)],
 )
 def test_events_of_killed_and_repeating_writers_count_once(
     store_url, namespace, count, size, killed
@@ -90,7 +90,7 @@ def test_events_of_killed_and_repeating_writers_count_once(
 
 
 @pytest.mark.parametrize(
-    ("count", "size"), [(1, 3_000), pytest.param(8, 8_000, marks=pytest.mark.slow)]
+    ("count", "size"), [(1, 3_000), pytest.param(8, 20_000, marks=pytest.mark.slow)]
 )
 def test_compaction_while_others_write_counts_once(store_url, namespace, count, size):
     """What was closed is closed for good; what came too late is refused, never doubled.

@@ -23,7 +23,7 @@ def leaked(text):
 def texts_about(url):
     """Return what there is to read of a URL before and after a call over it."""
     try:
-        with open_store(url, timeout=0.05) as store:
+        with open_store(url, timeout=0.2) as store:
             texts = [repr(store), store.url, str(vars(store))]
             if url.startswith("unix://"):
                 store.load()
