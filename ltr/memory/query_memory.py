@@ -378,9 +378,9 @@ class QueryMemory:
         ndarray of float64, shape (n,)
             The calibrated prior where the query is not served by memory.
         """
-        p = self.estimates.calibration(self._scores_of(feature_ids, prior))
-        known = self.served.relevance(query, feature_ids, p)
-        return p if known is None else known
+        scores = self._scores_of(feature_ids, prior)
+        known = self.served.relevance(query, feature_ids, scores)
+        return self.estimates.calibration(scores) if known is None else known
 
     def rescore(
         self, query: Any, feature_ids: Sequence[str], scores: NDArray[np.float32]
@@ -389,8 +389,7 @@ class QueryMemory:
 
         So documents of a query that memory does not serve keep the order of their scores exactly.
         """
-        p = self.estimates.calibration(scores)
-        known = self.served.relevance(query, feature_ids, p)
+        known = self.served.relevance(query, feature_ids, scores)
         return scores if known is None else known.astype(np.float32)
 
     def _scores_of(self, feature_ids: Sequence[str], prior: ArrayLike | None) -> Floats:

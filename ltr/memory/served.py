@@ -13,9 +13,10 @@ from ..._shared.ids import stable_id
 from ...datasets.record.query_keys import canonical_query, words_of
 from ...errors import InvalidInputError
 from ..exposure.frequency_bands import band_of, band_of_query
+from .cached_ids import MAX_CACHED, CachedIds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,51 +28,24 @@ if TYPE_CHECKING:
 
 _CACHED_IDS: Final = 1 << 17
 
-_MAX_CACHED: Final = 256  # characters: what clients send must not fill the memory
+_cached_document_ids: Final = CachedIds(_CACHED_IDS // 2)
 
 
-class CachedIds(dict[str, int]):
-    """`stable_id` by text, remembered for up to so many short texts; then it starts afresh.
-
-    A dict, because a least-recently-used cache writes to memory for every id that it finds.
-    """
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def __missing__(self, text: str) -> int:
-        """Return the id of a text that was not met lately."""
-        made = stable_id(text)
-        if len(text) <= _MAX_CACHED:
-            if len(self) >= self.most:
-                self.clear()
-            self[text] = made
-        return made
-
-
-_cached_ids = CachedIds(_CACHED_IDS)
-
-
-def _ids_of_forms(snapshot: str) -> tuple[int, ...]:
-    """Return the ids of a query as given, in canonical form and, of mere words, as logged."""
+def _ids_of_other_forms(snapshot: str) -> tuple[int, ...]:
+    """Return the ids of a query in canonical form and, of mere words, as logged."""
     canonical = canonical_query(snapshot)
-    forms = [snapshot, canonical]
+    forms = [canonical]
     words = words_of(canonical)
     if words is not None:
         forms += [canonical_query(json.dumps(form)) for form in (words, {"query": words})]
     return tuple(dict.fromkeys(map(stable_id, forms)))
 
 
-_cached_ids_of_forms = lru_cache(_CACHED_IDS)(_ids_of_forms)
+_cached_ids_of_other_forms = lru_cache(_CACHED_IDS)(_ids_of_other_forms)
 
 
-def _document_ids(texts: Sequence[str]) -> Ids:
-    return np.fromiter(map(_cached_ids.__getitem__, texts), np.uint64, len(texts))
-
-
-def query_ids(query: Any) -> tuple[int, ...]:
-    """Return the ids under which a query may be stored.
+def query_ids(query: Any) -> Iterator[int]:
+    """Return the ids under which a query may be stored, each made when it is asked for.
 
     As a query id, and in its canonical form; one that is nothing but words also as the words alone
     and as ``{"query": words}``, since logs and judgements may name it in either way.
@@ -79,11 +53,18 @@ def query_ids(query: Any) -> tuple[int, ...]:
     Raises InvalidInputError if it is neither text nor a dict.
     """
     if isinstance(query, str):
-        return (_cached_ids_of_forms if len(query) <= _MAX_CACHED else _ids_of_forms)(query)
-    if isinstance(query, dict):
-        return _ids_of_forms(json.dumps(query))
-    msg = f"query: expected text or a dict, got {type(query).__name__}"
-    raise InvalidInputError(msg)
+        snapshot = query
+    elif isinstance(query, dict):
+        snapshot = json.dumps(query)
+    else:
+        msg = f"query: expected text or a dict, got {type(query).__name__}"
+        raise InvalidInputError(msg)
+    return _ids_of_forms(snapshot, cached=isinstance(query, str) and len(query) <= MAX_CACHED)
+
+
+def _ids_of_forms(snapshot: str, *, cached: bool) -> Iterator[int]:
+    yield stable_id(snapshot)
+    yield from (_cached_ids_of_other_forms if cached else _ids_of_other_forms)(snapshot)
 
 
 @dataclass(frozen=True)
@@ -93,10 +74,12 @@ class ServedMemory:
     table: MemoryTable
     estimates: Estimates
 
-    def relevance(self, query: Any, feature_ids: Sequence[str], p: Floats) -> Floats | None:
+    def relevance(
+        self, query: Any, feature_ids: Sequence[str], scores: NDArray[np.floating]
+    ) -> Floats | None:
         """Return (C + k p) / (E + k) of documents; None where the query is not served.
 
-        `p`: the calibrated prior of every document.
+        `scores`: those of the prior, which p is calibrated from.
         """
         table = self.table
         found = next((n for n in map(table.find, query_ids(query)) if n is not None), None)
@@ -105,9 +88,9 @@ class ServedMemory:
         band = band_of_query(float(table.impressions[found]))
         if not self.estimates.served[band]:
             return None
-        documents = _document_ids(feature_ids)
+        documents = _cached_document_ids.ids_of(feature_ids)
         k = self.estimates.strength.bands[band].strength
-        return self._mixed(table.rows(found, documents), k, p)
+        return self._mixed(table.rows(found, documents), k, self.estimates.calibration(scores))
 
     def relevance_of_pairs(
         self, query: Ids, document: Ids, scores: NDArray[np.floating]

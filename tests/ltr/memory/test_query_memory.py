@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,13 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from rankloom._shared.ids import stable_id
+from rankloom._shared.ids import stable_id, stable_ids
+from rankloom.datasets.record.query_keys import canonical_query
 from rankloom.errors import InvalidInputError, StateMismatchError
 from rankloom.ltr import QueryMemory, Ranker
 from rankloom.ltr.memory import served
+from rankloom.ltr.memory.cached_ids import CachedIds
+from rankloom.ltr.memory.served import query_ids
 
 CURVE = 1 / np.arange(1.0, 11.0)
 
@@ -319,21 +323,38 @@ def test_wrong_pairs_and_calls_are_refused(log, memory, make_pairs, noise):
 
 def test_long_texts_from_clients_are_served_but_not_cached(memory):
     assert memory.served.table.find(stable_id("query-0")) is not None
-    before = len(served._cached_ids)
+    cached = served._cached_document_ids
+    before = len(cached)
     query, ids = memory.table()["query_id"][0], ["x" * 1000, memory.table()["feature_id"][0]]
     memory.relevance("q" * 1000, ids, prior=[0.0, 0.0])
     found = memory.relevance(query, ids, prior=[0.0, 0.0])
     # Not to the last bit: numpy computes an array of two by other instructions than one of one.
     alone = [memory.relevance(query, [each], prior=[0.0])[0] for each in ("new", ids[1])]
     assert found.tolist() == pytest.approx(alone, rel=1e-12)
-    assert len(served._cached_ids) <= before + 3
-    assert max(map(len, served._cached_ids)) <= 256
+    assert len(cached) <= before + 3
+    assert ids[0] not in cached
+    assert ids[1] in cached
 
 
-def test_ids_are_remembered_up_to_a_number():
-    ids = served.CachedIds(3)
+def test_ids_are_remembered_in_two_generations():
+    ids = CachedIds(3)
     for _ in range(2):
-        assert [ids[text] for text in "abcde"] == [stable_id(text) for text in "abcde"]
-        assert len(ids) <= 3
-    assert ids["x" * 300] == stable_id("x" * 300)
-    assert "x" * 300 not in ids
+        for text in "abcdefgh":
+            assert ids.ids_of([text, "hot"]).tolist() == [stable_id(text), stable_id("hot")]
+            assert "hot" in ids
+            assert len(ids) <= 7
+    assert "a" not in ids
+    long = "x" * 300
+    assert (
+        ids.ids_of([long, "a", "a", long]).tolist() == stable_ids([long, "a", "a", long]).tolist()
+    )
+    assert long not in ids
+    assert ids.ids_of([]).tolist() == []
+
+
+def test_a_query_is_found_by_every_form_that_it_may_be_stored_in():
+    words = {"query": "Red shoes"}
+    stored = [stable_id(canonical_query(text)) for text in ("Red shoes", json.dumps(words))]
+    for query in ("Red  SHOES", '"red shoes"', json.dumps(words), words):
+        assert set(stored) <= set(query_ids(query))
+    assert next(query_ids("as given")) == stable_id("as given")
