@@ -7,7 +7,8 @@ Each gets singles, batches of 100 rows, reads of weights and searches at a fixed
   of event time later each time (nearer rows would be duplicates, and not stored);
 - growing: for one that learns, of ever new executions: its state grows with them.
 
-Resident memory is read every five seconds; its slope is that of the last two thirds.
+Resident memory is read every five seconds, and what of it is the process's own: the rest are pages
+of files. Slopes are those of the last two thirds.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from socket_client import Connection, Target, get, make_row, post
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 EVERY = 5.0
 RATE = 40.0
@@ -98,10 +101,10 @@ def memory(folder: Path, minutes: float) -> tuple[dict[str, Any], dict[str, bool
         ]
         for client in clients:
             client.start()
-        samples: dict[str, list[tuple[float, int]]] = {kind: [] for kind in running}
+        samples: dict[str, list[tuple[float, int, int]]] = {kind: [] for kind in running}
         while all(client.is_alive() for client in clients):
             for kind, server in running.items():
-                samples[kind].append((time.monotonic(), server.resident()))
+                samples[kind].append((time.monotonic(), *server.resident()))
             time.sleep(EVERY)
         for client in clients:
             client.join()
@@ -124,20 +127,25 @@ def memory(folder: Path, minutes: float) -> tuple[dict[str, Any], dict[str, bool
     return found, verdicts
 
 
-def figures(samples: list[tuple[float, int]], rows: int) -> dict[str, Any]:
+def figures(samples: list[tuple[float, int, int]], rows: int) -> dict[str, Any]:
     """Return the slope of the last two thirds and what it is made of."""
-    times, sizes = (np.array(each, np.float64) for each in zip(*samples, strict=True))
+    times, sizes, own = (np.array(each, np.float64) for each in zip(*samples, strict=True))
     late = times >= times[0] + (times[-1] - times[0]) / 3
-    slope = float(np.polyfit(times[late], sizes[late], 1)[0]) if late.sum() > 1 else 0.0
+
+    def slope(values: NDArray[np.float64]) -> float:
+        return float(np.polyfit(times[late], values[late], 1)[0]) if late.sum() > 1 else 0.0
+
     return {
         "rows": rows,
         "MB at first": sizes[0] / 1e6,
         "MB at a third": sizes[late][0] / 1e6,
         "MB at last": sizes[-1] / 1e6,
-        "MB a minute": slope * 60.0 / 1e6,
-        "bytes a row": slope * (times[-1] - times[0]) / rows,
+        "MB a minute": slope(sizes) * 60.0 / 1e6,
+        "own MB a minute": slope(own) * 60.0 / 1e6,
+        "bytes a row": slope(sizes) * (times[-1] - times[0]) / rows,
         "seconds": list(times - times[0]),
         "bytes": list(sizes),
+        "own bytes": list(own),
     }
 
 
@@ -146,6 +154,7 @@ def show(found: dict[str, Any], minutes: float) -> None:
     sys.stdout.write(f"\nmemory over {minutes:g} minutes\n")
     for kind, each in found.items():
         sizes = ", ".join(f"{each[f'MB at {when}']:.0f}" for when in ("first", "a third", "last"))
-        slope = f"{each['MB a minute']:+.2f} MB a minute, {each['bytes a row']:+.0f} bytes a row"
+        slope = f"{each['MB a minute']:+.2f} MB a minute, {each['bytes a row']:+.0f} bytes a row, "
+        slope += f"{each['own MB a minute']:+.2f} without pages of files"
         units = f", {each['open units']:,} open units" if "open units" in each else ""
         sys.stdout.write(f"  {kind:8s} MB: {sizes}; {slope}; {each['rows']:,} rows{units}\n")

@@ -52,13 +52,15 @@ class Running(NamedTuple):
                 raise RuntimeError(msg)
             time.sleep(0.2)
 
-    def resident(self) -> int:
-        """Return the bytes of memory that the server has."""
-        for line in Path(f"/proc/{self.process}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        msg = f"process {self.process} has no VmRSS"
-        raise RuntimeError(msg)
+    def resident(self) -> tuple[int, int]:
+        """Return the bytes of memory that the server has, and those of them that are its own.
+
+        The others are pages of files, which the system takes back when it needs them.
+        """
+        status = Path(f"/proc/{self.process}/status").read_text(encoding="ascii")
+        sizes = dict(line.split(":") for line in status.splitlines())
+        whole, own = (int(sizes[name].split()[0]) * 1024 for name in ("VmRSS", "RssAnon"))
+        return whole, own
 
 
 @contextmanager

@@ -231,6 +231,9 @@ class _Session:
         """Store rows in one transaction and return their receipts."""
         return self.run(lambda cursor: insert_group(cursor, rows, self._scopes), None)
 
+    def prepare(self, rows: Sequence[PreparedRow], earlier: None) -> None:
+        """Prepare nothing: SQLite works in this thread."""
+
     def run(self, step: Callable[[sqlite3.Cursor], T], namespace: str | None) -> T:
         """Run a step in a transaction of its own."""
         del namespace

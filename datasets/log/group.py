@@ -38,9 +38,10 @@ class Group:
     Parameters
     ----------
     existing : mapping
-        Number of a namespace and id -> receipt of the stored row, of the ids that the rows bring.
+        Number of a namespace and id -> receipt of the stored row, of the ids that the rows bring;
+        rows of the group join it.
     stored : StoredTimes
-        The stored rows that a row of the group may repeat.
+        The stored rows that a row of the group may repeat; rows of the group join it.
     ids : list of str
         As `rising_ids` makes them, one for each row.
     seq : int
@@ -62,7 +63,7 @@ class Group:
         seq: int,
         now: int,
     ) -> None:
-        self._existing, self._stored, self._ids = existing, stored, ids
+        self.existing, self.stored, self._ids = existing, stored, ids
         self._now, self.seq = now, seq
         self._timestamp = moment(now)
         self.inserted: list[tuple[Any, ...]] = []
@@ -70,21 +71,21 @@ class Group:
     def take(self, row: PreparedRow, scope: Scope) -> Recorded:
         """Return a row's receipt; one that is to be stored joins `inserted`."""
         given, occurred, now = row.interaction_id, row.occurred_at, self._now
-        if given is not None and (scope[0], given) in self._existing:
-            return self._existing[scope[0], given]
+        if given is not None and (scope[0], given) in self.existing:
+            return self.existing[scope[0], given]
         if occurred is not None and occurred > now:
             occurred = now
         event = now if occurred is None else occurred
         own, signature = given or self._ids.pop(), row.signature
         if signature is not None:
-            kept_id = _repeated(self._stored, signature, event, own)
+            kept_id = _repeated(self.stored, signature, event, own)
             if kept_id is not None:
                 return Recorded("deduplicated", None, self._timestamp, kept_id)
         self.seq = seq = self.seq + 1
         head = (seq, *scope, own, event, occurred, now, int(row.live), signature)
         self.inserted.append(head + row.values)
         if given is not None:
-            self._existing[scope[0], given] = Recorded("existing", own, self._timestamp, None, seq)
+            self.existing[scope[0], given] = Recorded("existing", own, self._timestamp, None, seq)
         return Recorded("created", own, self._timestamp, None, seq)
 
 

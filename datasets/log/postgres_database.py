@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 import weakref
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from ..._shared.postgres import PostgresCursor, PostgresServer
+from ..._shared.postgres import PostgresServer
 from ..._shared.postgres_processes import announce
 from . import postgres_tables as tables
 from .postgres_dialect import PostgresDialect
-from .postgres_insert import insert_group, lock_namespace, make_room, touch
+from .postgres_insert import touch
+from .postgres_session import PostgresSession
 from .view import too_slow
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from .answers import Recorded
-    from .stored_row import PreparedRow
-
-T = TypeVar("T")
+    from ..._shared.postgres import PostgresCursor
 
 
 class PostgresLog:
@@ -125,73 +123,13 @@ class _Opener:
         """Open the pool of connections, which starts a thread."""
         self._server.make_ready()
 
-    def session(self) -> _Session:
-        """Return a new connection to write by."""
-        return _Session(self._server)
+    def session(self) -> PostgresSession:
+        """Return new connections to write by."""
+        return PostgresSession(self._server)
 
     def errors(self) -> Any:
         """Turn psycopg's errors into ours."""
         return self._server.errors()
-
-
-class _Session:
-    """The writer's connection; see `WriteSession`. One that is broken is replaced."""
-
-    def __init__(self, server: PostgresServer) -> None:
-        self._server = server
-        self._months: set[int] = set()
-        self._connection = self._connected()
-
-    def insert(self, rows: Sequence[PreparedRow]) -> list[Recorded]:
-        """Store rows in one transaction and return their receipts."""
-        from psycopg.errors import CheckViolation
-
-        def step(cursor: PostgresCursor) -> list[Recorded]:
-            return insert_group(cursor, rows, self._server.schema)
-
-        self._make_months(rows)
-        try:
-            return self.run(step, None)
-        except CheckViolation:
-            # Another process has dropped a month since it was looked at.
-            self._months.clear()
-            self._make_months(rows)
-            return self.run(step, None)
-
-    def run(self, step: Callable[[PostgresCursor], T], namespace: str | None) -> T:
-        """Run a step in a transaction of its own, which no other changes that namespace in."""
-        if self._connection.closed:
-            self._connection = self._connected()
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            adapter = PostgresCursor(cursor)
-            if namespace is None:
-                adapter.within(None)
-            else:
-                lock_namespace(adapter, self._server.schema, namespace)
-            return step(adapter)
-
-    def close(self) -> None:
-        """Close the connection."""
-        with suppress(Exception):
-            self._connection.close()
-
-    def _connected(self) -> Any:
-        connection = self._server.connect()
-        with connection.transaction(), connection.cursor() as cursor:
-            make_room(PostgresCursor(cursor))
-        return connection
-
-    def _make_months(self, rows: Sequence[PreparedRow]) -> None:
-        """Make the partitions that rows go to, and those of this month and of the next."""
-        month = tables.this_month()
-        wanted = {month, month + 1}
-        wanted.update(
-            {tables.month_of(row.occurred_at) for row in rows if row.occurred_at is not None}
-        )
-        missing = {each for each in wanted if each <= month + 1} - self._months
-        if missing:
-            self.run(lambda cursor: tables.make_months(cursor, missing), None)
-            self._months |= missing
 
 
 def _close_all(process: int, writer: Writer, server: PostgresServer) -> None:

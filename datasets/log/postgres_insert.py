@@ -7,7 +7,7 @@ number has therefore read all rows below it: none of them can still be on its wa
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..._shared.postgres import escaped
 from ..record.interaction import DUPLICATE_WINDOW
@@ -16,12 +16,15 @@ from .answers import Recorded
 from .group import COLUMNS, Group, StoredTimes, event_times, recording_time, rising_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..._shared.postgres import PostgresCursor
     from .stored_row import PreparedRow
 
 _NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
+Given = tuple[int, list[str]]
+"""The time of rows and an id for each, highest first."""
+
 _COPIED_FROM: Final = 20
 """Rows from which on a copy costs less than an INSERT for each."""
 
@@ -83,7 +86,7 @@ def insert_group(
     members: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         members.setdefault(row.namespace, []).append(index)
-    spaces = {name: _lock(cursor, schema, name) for name in sorted(members)}
+    spaces = {name: lock_space(cursor, schema, name) for name in sorted(members)}
     now = recording_time(max(space.clock for space in spaces.values()))
     ids = rising_ids(now, len(rows))
     receipts: dict[int, Recorded] = {}
@@ -93,28 +96,77 @@ def insert_group(
             cursor.execute("DELETE FROM copied_rows")  # as the end of the transaction does
         own = [rows[index] for index in indexes]
         taken, ids = ids[-len(own) :], ids[: -len(own)]
-        receipts.update(zip(indexes, _insert(cursor, own, spaces[name], taken, now), strict=True))
+        decisions = decide(cursor, own, spaces[name], (now, taken))
+        _insert(cursor, decisions)
+        receipts.update(zip(indexes, decisions.receipts, strict=True))
     return [receipts[index] for index in range(len(rows))]
 
 
-class _Space:
-    """A namespace whose lock is held."""
+class Space(NamedTuple):
+    """What a namespace gave last: numbers of rows and of deletions, and the time of a row."""
 
-    def __init__(self, number: int, seq: int, clock: int) -> None:
-        self.number, self.seq, self.clock = number, seq, clock
+    number: int
+    seq: int
+    clock: int
+    deletion: int
 
 
-def _lock(cursor: PostgresCursor, schema: str, name: str) -> _Space:
+class Decisions(NamedTuple):
+    """What becomes of rows of one namespace."""
+
+    before: Space  # as it was when they were made
+    after: Space  # as it is once the rows are inserted
+    retrievers: dict[str, int]
+    group: Group
+    receipts: list[Recorded]
+
+    @property
+    def inserted(self) -> list[tuple[Any, ...]]:
+        """Return the rows to insert, of `COLUMNS`."""
+        return self.group.inserted
+
+
+def decide(
+    cursor: PostgresCursor, rows: Sequence[PreparedRow], space: Space, given: Given | None = None
+) -> Decisions:
+    """Decide about rows of one namespace, whose lock is held."""
+    retrievers = _retrievers(cursor, space.number, rows)
+    for name in sorted({row.retriever_id for row in rows} - retrievers.keys()):
+        retrievers[name] = _make_retriever(cursor, space.number, name)
+    return _decide(cursor, rows, space, retrievers, given or _given(space, len(rows)))
+
+
+def decide_ahead(
+    cursor: PostgresCursor, rows: Sequence[PreparedRow], earlier: Decisions
+) -> Decisions | None:
+    """Decide about rows while earlier ones of their namespace are still being inserted.
+
+    The decisions hold if the namespace is then as the earlier rows leave it. This only reads: a
+    write might wait for the transaction of the earlier rows, and thus for the caller. None where
+    a retriever is new, which has to be written.
+    """
+    space = earlier.after
+    retrievers = _retrievers(cursor, space.number, rows) | earlier.retrievers
+    if any(row.retriever_id not in retrievers for row in rows):
+        return None
+    return _decide(cursor, rows, space, retrievers, _given(space, len(rows)), earlier.group)
+
+
+def _given(space: Space, size: int) -> Given:
+    now = recording_time(space.clock)
+    return now, rising_ids(now, size)
+
+
+def lock_space(cursor: PostgresCursor, schema: str, name: str) -> Space:
     """Lock a namespace and return what it gave last; made where it is new."""
     lock_namespace(cursor, schema, name)
-    query = "SELECT id, seq, clock FROM namespaces WHERE name = ?"
+    query = "SELECT id, seq, clock, deletion FROM namespaces WHERE name = ?"
     row = cursor.execute(query, (name,)).fetchone()
     if row is None:
         row = cursor.execute(
-            "INSERT INTO namespaces (name) VALUES (?) RETURNING id, seq, clock", (name,)
+            "INSERT INTO namespaces (name) VALUES (?) RETURNING id, seq, clock, deletion", (name,)
         ).fetchone()
-    number, seq, clock = row or (0, 0, 0)
-    return _Space(number, seq, clock)
+    return Space(*(row or (0, 0, 0, 0)))
 
 
 def lock_namespace(cursor: PostgresCursor, schema: str, name: str) -> None:
@@ -123,44 +175,91 @@ def lock_namespace(cursor: PostgresCursor, schema: str, name: str) -> None:
     cursor.lock("namespace", schema, name)
 
 
-def _insert(
-    cursor: PostgresCursor, rows: list[PreparedRow], space: _Space, ids: list[str], now: int
-) -> list[Recorded]:
-    retrievers = _retrievers(cursor, space.number, {row.retriever_id for row in rows})
+def copy_rows(cursor: PostgresCursor, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Copy rows of `COLUMNS` into the connection's own table."""
+    with cursor.cursor.copy(f"COPY copied_rows ({_NAMES}) FROM STDIN".encode()) as copy:
+        for start in range(0, len(rows), _ROWS_A_WRITE):
+            copy.write(_copy_text(rows[start : start + _ROWS_A_WRITE]))
+
+
+def move_rows(cursor: PostgresCursor, after: Space) -> None:
+    """Insert the copied rows, after which the namespace is as given."""
+    cursor.execute(_MOVE)
+    _keep_space(cursor, after)
+
+
+def _insert(cursor: PostgresCursor, decisions: Decisions) -> None:
+    if len(decisions.inserted) >= _COPIED_FROM:
+        copy_rows(cursor, decisions.inserted)
+        move_rows(cursor, decisions.after)
+    elif decisions.inserted:
+        cursor.executemany(_INSERT, decisions.inserted)
+        _keep_space(cursor, decisions.after)
+
+
+def _keep_space(cursor: PostgresCursor, after: Space) -> None:
+    cursor.execute(
+        "UPDATE namespaces SET seq = ?, clock = ? WHERE id = ?",
+        (after.seq, after.clock, after.number),
+    )
+
+
+def _decide(
+    cursor: PostgresCursor,
+    rows: Sequence[PreparedRow],
+    space: Space,
+    retrievers: dict[str, int],
+    given: Given,
+    earlier: Group | None = None,
+) -> Decisions:
+    """Decide about rows by what is stored, and by what a group before them is about to store."""
+    now, ids = given
     existing = _existing(cursor, rows, space.number)
     stored = _stored_times(cursor, rows, space.number, now)
+    if earlier is not None:
+        _add_earlier(rows, space.number, earlier, (existing, stored))
     group = Group(existing, stored, ids, space.seq, now)
     receipts = [group.take(row, (space.number, retrievers[row.retriever_id])) for row in rows]
-    if len(group.inserted) < _COPIED_FROM:
-        cursor.executemany(_INSERT, group.inserted)
-    else:
-        with cursor.cursor.copy(f"COPY copied_rows ({_NAMES}) FROM STDIN".encode()) as copy:
-            for start in range(0, len(group.inserted), _ROWS_A_WRITE):
-                copy.write(_copy_text(group.inserted[start : start + _ROWS_A_WRITE]))
-        cursor.execute(_MOVE)
-    if group.inserted:
-        cursor.execute(
-            "UPDATE namespaces SET seq = ?, clock = ? WHERE id = ?", (group.seq, now, space.number)
-        )
-    return receipts
+    after = space._replace(seq=group.seq, clock=now) if group.inserted else space
+    return Decisions(space, after, retrievers, group, receipts)
 
 
-def _retrievers(cursor: PostgresCursor, namespace: int, names: set[str]) -> dict[str, int]:
-    """Return the numbers of retrievers, made where they are new."""
+def _add_earlier(
+    rows: Sequence[PreparedRow],
+    namespace: int,
+    earlier: Group,
+    found: tuple[dict[tuple[int, str], Recorded], StoredTimes],
+) -> None:
+    """Add what an earlier group has of the rows' own ids and signatures."""
+    existing, stored = found
+    for row in rows:
+        if row.interaction_id is not None:
+            receipt = earlier.existing.get((namespace, row.interaction_id))
+            if receipt is not None:
+                existing[namespace, row.interaction_id] = receipt
+        if row.signature is not None and row.signature in earlier.stored:
+            known = earlier.stored[row.signature] + stored.get(row.signature, [])
+            stored[row.signature] = list(dict.fromkeys(known))
+
+
+def _retrievers(
+    cursor: PostgresCursor, namespace: int, rows: Iterable[PreparedRow]
+) -> dict[str, int]:
+    """Return the numbers of the rows' retrievers that the log has."""
     query = "SELECT name, id FROM retrievers WHERE namespace = ? AND name = ANY(?::text[])"
-    wanted = [escaped(name) for name in sorted(names)]
-    found = dict(cursor.execute(query, (namespace, wanted)).fetchall())
-    for name in sorted(names - found.keys()):
-        row = cursor.execute(
-            "INSERT INTO retrievers (namespace, name) VALUES (?, ?) RETURNING id",
-            (namespace, name),
-        ).fetchone()
-        found[name] = row[0] if row else 0
-    return found
+    wanted = [escaped(name) for name in sorted({row.retriever_id for row in rows})]
+    return dict(cursor.execute(query, (namespace, wanted)).fetchall())
+
+
+def _make_retriever(cursor: PostgresCursor, namespace: int, name: str) -> int:
+    row = cursor.execute(
+        "INSERT INTO retrievers (namespace, name) VALUES (?, ?) RETURNING id", (namespace, name)
+    ).fetchone()
+    return row[0] if row else 0
 
 
 def _existing(
-    cursor: PostgresCursor, rows: list[PreparedRow], namespace: int
+    cursor: PostgresCursor, rows: Sequence[PreparedRow], namespace: int
 ) -> dict[tuple[int, str], Recorded]:
     """Return the stored rows among the given ids."""
     wanted = [escaped(row.interaction_id) for row in rows if row.interaction_id is not None]
@@ -177,7 +276,7 @@ def _existing(
 
 
 def _stored_times(
-    cursor: PostgresCursor, rows: list[PreparedRow], namespace: int, now: int
+    cursor: PostgresCursor, rows: Sequence[PreparedRow], namespace: int, now: int
 ) -> StoredTimes:
     """Return by signature the stored rows that a row of the group may repeat."""
     times = event_times(rows, now)
@@ -217,6 +316,9 @@ def _copy_text(rows: Sequence[tuple[Any, ...]]) -> str:
 
 
 def _copy_column(values: tuple[Any, ...]) -> list[str]:
+    first = values[0]
+    if first.__class__ is not float and values.count(first) == len(values) > 1:
+        return _copy_column((first,)) * len(values)  # for 0.0 equals -0.0
     if str in set(map(type, values)):
         # Few columns hold any of these characters: looked for in all values at once.
         whole = "".join([value for value in values if value is not None])

@@ -39,12 +39,28 @@ class WriteSession(Protocol):
         """Store rows in one transaction and return their receipts; without rows, write a little."""
         ...
 
+    def prepare(self, rows: Sequence[PreparedRow], earlier: Any) -> Insertion | None:
+        """Prepare to insert rows while an earlier insertion runs; None where `insert` is to."""
+        ...
+
     def run(self, step: Callable[[Any], T], namespace: str | None) -> T:
         """Run a step in a transaction of its own, which no other changes that namespace in."""
         ...
 
     def close(self) -> None:
         """Close the connection."""
+        ...
+
+
+class Insertion(Protocol):
+    """Rows whose insertion the database works on while the writer goes on."""
+
+    def start(self) -> None:
+        """Send the rows; the insertion before is done."""
+        ...
+
+    def finish(self) -> list[Recorded]:
+        """Wait until the rows are committed and return their receipts."""
         ...
 
 
@@ -91,6 +107,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._session: WriteSession | None = None
+        self._running: tuple[list[_Rows], Insertion] | None = None
         self.callbacks: list[Callable[[], object]] = []
 
     @property
@@ -168,24 +185,32 @@ class Writer:
     def _work(self) -> None:
         while True:
             with self._condition:
-                while not self._queue and not self._closing:
+                while not (self._queue or self._running or self._closing):
                     self._condition.wait()
-                if not self._queue:
+                if not (self._queue or self._running):
                     self._thread = None
                     self._disconnect()
                     return
-                group = self._next_group()
+                group = self._next_group() if self._queue else []
             self._do(group)
 
     def _next_group(self) -> list[_Rows] | _Task:
-        """Return a task, or all rows that wait before the next one."""
+        """Return a task, or the rows that wait before the next one.
+
+        Beside an insertion that runs, half of all that is under way: neither then waits for the
+        other.
+        """
         if isinstance(self._queue[0], _Task):
             return cast("_Task", self._queue.popleft())
+        limit = MAX_GROUP
+        if self._running is not None:
+            running = sum([len(item.rows) for item in self._running[0]])
+            limit = min(limit, (self._rows + running) // 2)
         group: list[_Rows] = []
         count = 0
         while self._queue and not isinstance(self._queue[0], _Task):
             count += len(self._queue[0].rows)
-            if count > MAX_GROUP:
+            if group and count > limit:
                 break
             taken = cast("_Rows", self._queue.popleft())
             self._rows -= len(taken.rows)
@@ -194,17 +219,52 @@ class Writer:
         return group
 
     def _do(self, group: list[_Rows] | _Task) -> None:
+        """Do what waited, beside the insertion that runs or after it."""
         if isinstance(group, _Task):
+            self._finish()
             self._do_task(group)
-            return
+        elif group:
+            self._insert(group)
+        else:
+            self._finish()
+
+    def _insert(self, group: list[_Rows]) -> None:
         rows = group[0].rows if len(group) == 1 else [row for item in group for row in item.rows]
         try:
             with self._opener.errors():
-                receipts = self._connected().insert(rows)
+                session = self._connected()
+                insertion = session.prepare(rows, self._running and self._running[1])
+                self._finish()
+                if insertion is None:
+                    receipts = session.insert(rows)
+                else:
+                    insertion.start()
         except BaseException as error:  # noqa: BLE001 - the thread must live; the callers get it
+            self._finish()
             for item in group:
                 self._call(item.on_committed, None, error)
             return
+        if insertion is None:
+            self._commit(group, receipts)
+        else:
+            self._running = group, insertion
+
+    def _finish(self) -> None:
+        """Wait for the insertion that runs, if one does."""
+        if self._running is None:
+            return
+        (group, insertion), self._running = self._running, None
+        try:
+            with self._opener.errors():
+                receipts = insertion.finish()
+        except BaseException as error:  # noqa: BLE001 - as above
+            for item in group:
+                self._call(item.on_committed, None, error)
+        else:
+            self._commit(group, receipts)
+
+    def _commit(self, group: list[_Rows], receipts: list[Recorded]) -> None:
+        """Give out the receipts of rows that are committed."""
         start = 0
         for item in group:
             end = start + len(item.rows)

@@ -33,6 +33,8 @@ _SESSION: Final = {
     "tcp_keepalives_interval": "1",
     "tcp_keepalives_count": "2",
     "client_min_messages": "warning",
+    # Who waits for a lock reads what its holder has committed, whatever the database's default is.
+    "default_transaction_isolation": "read committed",
 }
 
 

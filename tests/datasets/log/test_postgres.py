@@ -99,6 +99,40 @@ def test_what_a_killed_writer_held_open_is_gone_and_hinders_nobody(log, postgres
     assert documents(log)[0] == ["first", "after"]
 
 
+def test_who_waits_for_a_writer_sees_its_rows_whatever_the_isolation(log, raw, postgres_url):
+    """With one moment for the whole transaction numbers would be given twice."""
+    inserted, free = threading.Event(), threading.Event()
+    first = log.prepare(row("first", execution_id="e"))
+
+    def hold(cursor):
+        insert_group(cursor, [first], log.connections.server.schema)
+        inserted.set()
+        assert free.wait(30)
+
+    log.last_row  # noqa: B018 - makes the tables
+    raw.execute("ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'serializable'")
+    try:
+        with InteractionLog(postgres_url) as other:
+            other.record(row("zero"))
+            holder = threading.Thread(target=log.connections.writer.run, args=(hold, "default"))
+            holder.start()
+            assert inserted.wait(30)
+            after = other.submit(
+                [other.prepare(row(name, execution_id="e")) for name in ("first", "b")]
+            )
+            while not raw.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+                assert not after.done()
+                time.sleep(0.01)
+            free.set()
+            holder.join(30)
+            assert [(each.status, each.seq) for each in after.result(30)] == [
+                ("deduplicated", None),
+                ("created", 3),
+            ]
+    finally:
+        raw.execute("ALTER ROLE CURRENT_USER RESET default_transaction_isolation")
+
+
 def test_rows_of_several_namespaces_share_a_transaction(log):
     rows = [log.within(f"n{i % 3}").prepare(row(str(i))) for i in range(90)]
     receipts = log.submit(rows).result(60)
