@@ -111,8 +111,14 @@ def run(world: World, modes: list[str]) -> dict[str, dict[str, float]]:
 
 
 def with_memory(ranker: Ranker, world: World, scores: NDArray[Any]) -> NDArray[Any]:
-    """Return the scores of the candidates of logged queries with a memory of the log."""
+    """Return the scores of the candidates of logged queries with a memory of the log.
+
+    As `Ranker.rank` serves them: a memory that is calibrated on production's scores, because the
+    ranker falls back to these, is not mixed with the learnt scores that stand in for them here.
+    """
     pairs, judged = world.pairs, world.judged
+    if ranker.choice_ is not None and ranker.choice_.fall_back:
+        return scores
     memory = QueryMemory().fit(pairs, prior=ranker, held_out=held_out_scores(ranker, pairs))
     ids = judged.documents.gather(judged.document_code).to_list()
     queries, offsets = judged.query_id.to_list(), judged.offsets

@@ -1,11 +1,12 @@
-"""How the memory of a running service grows: three of them under a steady mixed load.
+"""How the memory of a running service grows: four of them under a steady mixed load.
 
 Each gets singles, batches of 100 rows, reads of weights and searches at a fixed rate, and rows
 
 - logged: for a retriever that learns nothing, of ever new executions;
 - bounded: for one that learns, of the same executions and documents again and again, six minutes
   of event time later each time (nearer rows would be duplicates, and not stored);
-- growing: for one that learns, of ever new executions: its state grows with them.
+- returning: for one that learns, of ever new executions of the same users, whose open units grow;
+- growing: for one that learns, of ever new executions of ever new users.
 
 Resident memory is read every five seconds, and what of it is the process's own: the rest are pages
 of files. Slopes are those of the last two thirds.
@@ -36,6 +37,9 @@ RATE = 40.0
 BATCH = 100
 BOUNDED = 10_000
 """Rows after which the bounded load begins anew."""
+USERS = 5_000
+"""Users who return."""
+KINDS = ("logged", "bounded", "returning", "growing")
 LATER = dt.timedelta(minutes=6)
 FLAT = 1.0
 """MB a minute that count as flat."""
@@ -51,7 +55,8 @@ def requests(kind: str, target: Target) -> Iterator[bytes]:
         nonlocal number
         lap, own = divmod(number, BOUNDED) if kind == "bounded" else (0, number)
         number += 1
-        made = make_row(retriever, str(own // 10), own, session=live)
+        user = str(own // 10 % USERS) if kind == "returning" else None
+        made = make_row(retriever, str(own // 10), own, session=live, user=user)
         if kind == "bounded":
             made["occurred_at"] = (start + lap * LATER).isoformat()
         return made
@@ -85,12 +90,12 @@ def press_on(kind: str, target: Target, minutes: float) -> None:
 
 
 def memory(folder: Path, minutes: float) -> tuple[dict[str, Any], dict[str, bool]]:
-    """Watch three services at once; return figures and verdicts."""
+    """Watch the services at once; return figures and verdicts."""
     context = multiprocessing.get_context("spawn")
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         running = {}
-        for kind in ("logged", "bounded", "growing"):
+        for kind in KINDS:
             (folder / kind).mkdir()
             running[kind] = stack.enter_context(service(folder / kind))
             if kind != "logged":
@@ -157,4 +162,4 @@ def show(found: dict[str, Any], minutes: float) -> None:
         slope = f"{each['MB a minute']:+.2f} MB a minute, {each['bytes a row']:+.0f} bytes a row, "
         slope += f"{each['own MB a minute']:+.2f} without pages of files"
         units = f", {each['open units']:,} open units" if "open units" in each else ""
-        sys.stdout.write(f"  {kind:8s} MB: {sizes}; {slope}; {each['rows']:,} rows{units}\n")
+        sys.stdout.write(f"  {kind:9s} MB: {sizes}; {slope}; {each['rows']:,} rows{units}\n")

@@ -33,14 +33,19 @@ class Finished(NamedTuple):
     seconds: float
 
 
-def make_row(retriever: str, execution: str, number: int, *, session: bool) -> dict[str, Any]:
-    """Return an interaction as large as that of the interface's own example."""
+def make_row(
+    retriever: str, execution: str, number: int, *, session: bool, user: str | None = None
+) -> dict[str, Any]:
+    """Return an interaction as large as that of the interface's own example.
+
+    `user`: every execution has a user of its own if None.
+    """
     row = {
         "feature_id": f"prod_{number % DOCUMENTS}",
         "interaction_type": ["click", "long_view"] if number % 5 == 0 else ["impression"],
         "position": number % DOCUMENTS,
         "metadata": {"device": "mobile", "duration_ms": 5000, "page_number": 1},
-        "user_id": f"customer_user_{execution}",
+        "user_id": f"customer_user_{execution if user is None else user}",
         "execution_id": f"exec_{execution}",
         "retriever_id": retriever,
         "query_snapshot": {"text": "wireless headphones"},

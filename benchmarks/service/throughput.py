@@ -13,7 +13,7 @@ Afterwards the log must hold every acknowledged row.
 "Bare INSERT" puts the same bytes into one table of SQLite with `synchronous=FULL`, in transactions
 of as many rows as the service's had in the mean (rows of one transaction share a timestamp).
 
-With --minutes the memory of three services under a steady mixed load is watched too: see
+With --minutes the memory of four services under a steady mixed load is watched too: see
 memory.py.
 
 usage: throughput.py [--seconds S] [--rounds N] [--calls N] [--minutes M] [--dir DIR] [--out JSON]

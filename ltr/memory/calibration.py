@@ -61,6 +61,12 @@ class Calibration:
         p = np.interp(s, self.score, self.probability) * (1 + _SLOPE * t / (1 + np.abs(t)))
         return np.asarray(np.where(np.isnan(s), self.mean, p))
 
+    def covers(self, score: NDArray[np.floating]) -> bool:
+        """Return whether half of the scores lie no further outside the bins than these span."""
+        span = max(float(self.score[-1] - self.score[0]), 1e-12)
+        outside = (score < self.score[0] - span) | (score > self.score[-1] + span)
+        return bool(2 * outside.sum() <= len(score))
+
     def factor_at(self, position: NDArray[np.integer]) -> Floats:
         """Return the factor of positions; beyond the last one, its factor."""
         return np.asarray(self.factor[np.minimum(position, len(self.factor) - 1)])

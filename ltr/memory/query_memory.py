@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from .units import Units
 
     Floats = NDArray[np.float64]
+
+logger = logging.getLogger("rankloom")
 
 PRODUCTION: Final = "production's order"
 SCORES: Final = "scores"
@@ -154,6 +157,7 @@ class QueryMemory:
         self.rules = rules
         self.examination_ = ExaminationTable(np.ones(1), None, "pbm", "given")
         self.prior_kind_ = PRODUCTION
+        self._warned = False
         self.left_out_ = LeftOut(0, 0)
         self.notes_: list[str] = []
         self._estimates: Estimates | None = None
@@ -371,7 +375,8 @@ class QueryMemory:
         feature_ids : sequence of str, length n
         prior : array-like of shape (n,), optional
             The ranker's scores of the documents; where the memory was fitted without a ranker,
-            None: the documents are in production's order.
+            None: the documents are in production's order. Scores of another scale than those that
+            it was fitted with are warned of, once.
 
         Returns
         -------
@@ -401,6 +406,15 @@ class QueryMemory:
             got = "none" if prior is None else f"shape {scores.shape}"
             msg = f"prior: expected {n} finite scores, one for each document, got {got}"
             raise InvalidInputError(msg)
+        if not self._warned and not self.estimates.calibration.covers(scores):
+            self._warned = True
+            bins = self.estimates.calibration.score
+            logger.warning(
+                "prior: scores from %.4g to %.4g, where this memory is calibrated on %.4g to %.4g. "
+                "They seem to be of another scale, on which the prior means nothing: give the "
+                "scores that it was fitted with, of %s",
+                *(scores.min(), scores.max(), bins[0], bins[-1], self.prior_kind_),
+            )
         return scores
 
     def check_prior(self, prior: Any) -> None:

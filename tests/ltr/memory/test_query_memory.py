@@ -321,6 +321,19 @@ def test_wrong_pairs_and_calls_are_refused(log, memory, make_pairs, noise):
         found.compact(dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
 
 
+def test_scores_of_another_scale_are_warned_of_once(log, noise, caplog):
+    scores = noise.astype(np.float64)
+    memory = QueryMemory(examination=CURVE).fit(log, prior=scores)
+    query = log.query_id[0]
+    memory.relevance(query, ["a", "b"], prior=[scores.min(), scores.max()])
+    assert not caplog.records
+    span = scores.max() - scores.min()
+    for _ in range(2):
+        memory.relevance(query, ["a", "b"], prior=scores.max() + span * np.array([2.0, 3.0]))
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+    assert "another scale" in caplog.text
+
+
 def test_long_texts_from_clients_are_served_but_not_cached(memory):
     assert memory.served.table.find(stable_id("query-0")) is not None
     cached = served._cached_document_ids
