@@ -155,7 +155,7 @@ def test_a_request_whose_client_hung_up_after_sending_it_is_stored(serve_with, w
     wait_until(lambda: client.service.limits.requests == 0)
 
 
-def test_a_later_loop_is_told_though_an_earlier_one_is_closed(loop):
+def test_a_later_loop_is_notified_though_an_earlier_one_is_closed(loop):
     commits, writer = Commits(), Writer()
     earlier = asyncio.SelectorEventLoop()
     waiting = earlier.create_task(commits.stored(writer.send, []))

@@ -71,7 +71,7 @@ def test_document_id_is_another_name_of_feature_id(client):
     assert client.post(row).json()["feature_id"] == "other"
 
 
-def test_a_duplicate_is_told_and_not_stored(client):
+def test_a_duplicate_is_reported_and_not_stored(client):
     first = client.post(EXAMPLE).json()
     again = client.post(EXAMPLE)
     assert again.status_code == 200

@@ -520,7 +520,7 @@ def test_pauses_grow_up_to_a_minute():
 
 
 @pytest.mark.slow
-def test_two_processes_over_one_log_serve_what_both_were_told(log, state):
+def test_two_processes_over_one_log_serve_what_both_were_sent(log, state):
     """Settings, rows, resets and opt-outs of one reach the other."""
     view = log.within("default", "r")
     view.record_batch(past(60))
@@ -578,7 +578,7 @@ def test_requests_never_compute_the_posterior(log, state):
     retrievers.stop()
 
 
-def test_what_took_long_rests_long_and_a_wish_shows_at_once(log, state):
+def test_what_took_long_rests_long_and_a_change_by_hand_shows_at_once(log, state):
     """A posterior that is still at rest is not renewed with every row that comes."""
     view = log.within("default", "r")
     view.record_batch(past(60))
@@ -660,7 +660,7 @@ def test_what_went_wrong_with_the_old_one_does_not_delay_the_new(log, state, mon
     retrievers.stop()
 
 
-def test_damaged_settings_are_told_at_the_start(log, state):
+def test_damaged_settings_are_reported_at_the_start(log, state):
     Retrievers(log, state).enable("default", "r", feature_uris=ARMS)
     with closing(sqlite3.connect(log.url.removeprefix("sqlite:///"))) as connection:
         connection.execute("UPDATE fusion_retrievers SET settings = '{'")

@@ -370,7 +370,7 @@ def test_bodies_beyond_the_memory_for_them_are_503(serve_with, wait_until):
         assert client.get("/metrics", role="metrics").status_code == 200
 
 
-def test_requests_beyond_the_bound_are_503_and_health_is_still_told(serve_with, wait_until):
+def test_requests_beyond_the_bound_are_503_and_health_still_answers(serve_with, wait_until):
     client = serve_with(max_requests=2)
     slow = [Wire(client) for _ in range(2)]
     for each in slow:

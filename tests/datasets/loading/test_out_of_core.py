@@ -141,6 +141,7 @@ def test_any_log_gives_the_same_pairs_report_or_error(events, options, partition
     assert_same_outcome(stamped([BASE, clicked, *events]), partitions, **options)
 
 
+@pytest.mark.slow
 @given(EVENTS, EVENTS, st.integers(1, 4))
 def test_impressions_in_a_table_of_their_own_are_routed_alike(events, shown, partitions):
     table = stamped([BASE, *shown]).with_columns(price=pl.col("document_score").fill_null(2) * 2)
@@ -188,6 +189,7 @@ OF_ITS_SESSION = [
 """The display in the session comes first, although those of executions are later."""
 
 
+@pytest.mark.slow
 @given(
     st.lists(ASKING, max_size=40),
     st.lists(st.tuples(st.integers(0, 130), st.sampled_from("uv")), max_size=9),

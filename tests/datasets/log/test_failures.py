@@ -69,7 +69,7 @@ def locked(path):
     return other
 
 
-def test_a_locked_log_is_told_and_works_again(log, path):
+def test_a_locked_log_is_reported_and_works_again(log, path):
     """Readers go on meanwhile."""
     first = log.record(row(0))
     other = locked(path)
@@ -139,7 +139,7 @@ def test_what_a_limited_disk_acknowledged_is_there(log):
     log.check()
 
 
-def test_a_damaged_log_is_told(log, path):
+def test_a_damaged_log_is_reported(log, path):
     log.record_batch([row(i) for i in range(2_000)])
     log.close()
     data = bytearray(path.read_bytes())
@@ -155,7 +155,7 @@ def test_a_damaged_log_is_told(log, path):
 @pytest.mark.parametrize(
     ("column", "damage"), [("metadata", "'{'"), ("interaction_type", "x'ff'"), ("user_id", "x'ff'")]
 )
-def test_a_damaged_row_is_told(log, path, column, damage):
+def test_a_damaged_row_is_reported(log, path, column, damage):
     own = log.record(row(0, metadata={"a": 1})).interaction_id
     with sqlite3.connect(path) as other:
         other.execute(f"UPDATE interactions SET {column} = CAST({damage} AS TEXT)")  # noqa: S608
@@ -166,7 +166,7 @@ def test_a_damaged_row_is_told(log, path, column, damage):
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 300, b"PAR1" * 2_000])
-def test_a_file_of_another_kind_is_told(log, path, content):
+def test_a_file_of_another_kind_is_reported(log, path, content):
     path.write_bytes(content)
     with pytest.raises(IntegrityError):
         log.check()
@@ -195,7 +195,7 @@ def test_a_log_of_another_format_is_refused(log, path):
         log.check()
 
 
-def test_a_log_that_cannot_be_written_is_told(log):
+def test_a_log_that_cannot_be_written_is_reported(log):
     log.record(row(0))
     log.close()
     code = (
@@ -308,7 +308,7 @@ def test_an_error_of_one_task_leaves_the_others(log):
     assert log.record(row(0)).interaction_id in ids(log)
 
 
-def test_a_callback_that_waits_for_the_log_is_told(log, caplog):
+def test_a_callback_that_waits_for_the_log_is_reported(log, caplog):
     """It runs in the thread that it would wait for."""
     log.on_commit(lambda: log.delete("x"))
     log.record(row(0))

@@ -549,7 +549,7 @@ def test_a_callback_that_fails_does_not_stop_the_log(log, caplog):
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, SystemExit])
-def test_who_cannot_be_told_keeps_nobody_of_the_same_commit_from_being_told(log, caplog, failure):
+def test_a_callback_that_fails_keeps_no_other_from_its_receipts(log, caplog, failure):
     writer, commits, received = log._file.writer, [], []
     busy, free = threading.Event(), threading.Event()
     log.on_commit(lambda: commits.append(1))
@@ -614,7 +614,7 @@ def test_parameters_are_checked(url):
                 log.get(wrong)
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with InteractionLog(f"sqlite:///{tmp_path}/no/log.db") as log:
         with pytest.raises(StoreError, match="folder"):
             log.record(row())

@@ -236,7 +236,7 @@ def test_retention_drops_months_and_what_is_older_than_any(log, raw):
     assert months() == before
 
 
-def test_a_connection_that_the_server_ends_is_told_and_replaced(log, raw):
+def test_a_connection_that_the_server_ends_is_reported_and_replaced(log, raw):
     log.record(row("a"))
     raw.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
@@ -248,7 +248,7 @@ def test_a_connection_that_the_server_ends_is_told_and_replaced(log, raw):
     assert documents(log)[0] == ["a", "c"]
 
 
-def test_a_lock_that_others_hold_too_long_is_told(postgres_url):
+def test_a_lock_that_others_hold_too_long_is_reported(postgres_url):
     with InteractionLog(postgres_url) as log, InteractionLog(postgres_url, timeout=0.2) as other:
         log.record(row("a"))
 

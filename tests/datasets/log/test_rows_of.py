@@ -48,7 +48,7 @@ def test_more_executions_than_one_statement_takes(log):
     assert log.rows_of(executions=[f"e{i}" for i in range(1_203)]).height == 1_203
 
 
-def test_namespaces_are_told_whatever_the_view_sees(log):
+def test_namespaces_are_listed_whatever_the_view_sees(log):
     assert log.namespaces() == []
     for name in ("b", "a"):
         log.within(name).record(row("d"))

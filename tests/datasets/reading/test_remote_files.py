@@ -309,7 +309,7 @@ def test_a_missing_package_is_named(monkeypatch):
                 scan(url)
 
 
-def test_urls_are_told_from_paths(tmp_path):
+def test_urls_are_distinguished_from_paths(tmp_path):
     assert all(map(is_url, ("s3://a/b", "gs://a", "simplecache::s3://a/b", "HTTPS://a/b")))
     assert not any(map(is_url, ("a/b", "sqlite:///a", "C:\\a", "s3:/a", tmp_path, 7, None)))
     LOG.write_csv(tmp_path / "log 1.csv")
