@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from .stored_row import PreparedRow
 
 _NAMES: Final = ", ".join(f'"{name}"' for name in COLUMNS)
-Given = tuple[int, list[str]]
-"""The time of rows and an id for each, highest first."""
-
 _COPIED_FROM: Final = 20
 """Rows from which on a copy costs less than an INSERT for each."""
 
@@ -48,6 +45,9 @@ CROSS JOIN LATERAL (
 ) AS i
 """
 
+Given = tuple[int, list[str]]
+"""The time of rows and an id for each, highest first."""
+
 # A LIMIT keeps the planner from joining with all rows of that time.
 _HELD: Final = """
 SELECT w.execution_id FROM unnest(%s::text[]) AS w (execution_id)
@@ -58,8 +58,8 @@ CROSS JOIN LATERAL (
 """
 
 
-def make_room(cursor: PostgresCursor) -> None:
-    """Make the table that a connection copies into."""
+def make_copy_table(cursor: PostgresCursor) -> None:
+    """Make the table of its own that a connection copies rows into."""
     cursor.execute(_TABLE)
 
 

@@ -18,7 +18,7 @@ from .postgres_insert import (
     insert_group,
     lock_namespace,
     lock_space,
-    make_room,
+    make_copy_table,
     move_rows,
 )
 
@@ -55,24 +55,24 @@ class PostgresSession:
         except CheckViolation:
             return self.insert_again(rows, 0)
 
-    def insert_again(self, rows: Sequence[PreparedRow], lane: int) -> list[Recorded]:
+    def insert_again(self, rows: Sequence[PreparedRow], index: int) -> list[Recorded]:
         """Store rows one of whose months another process has dropped since it was looked at."""
         self._months.clear()
-        self.make_months(rows, lane)
-        return self.run(lambda cursor: insert_group(cursor, rows, self.schema), None, lane)
+        self.make_months(rows, index)
+        return self.run(lambda cursor: insert_group(cursor, rows, self.schema), None, index)
 
     def prepare(self, rows: Sequence[PreparedRow], earlier: Insertion | None) -> Insertion | None:
         """Prepare to insert rows while an earlier insertion runs; None for few rows."""
         if len(rows) < _OVERLAPPING_FROM or len({row.namespace for row in rows}) > 1:
             return None
-        insertion = Insertion(self, 0 if earlier is None else 1 - earlier.lane, rows)
+        insertion = Insertion(self, 0 if earlier is None else 1 - earlier.index, rows)
         if earlier is not None and not self._missing_months(rows):
             insertion.decide_ahead(earlier)
         return insertion
 
-    def run(self, step: Callable[[PostgresCursor], T], namespace: str | None, lane: int = 0) -> T:
+    def run(self, step: Callable[[PostgresCursor], T], namespace: str | None, index: int = 0) -> T:
         """Run a step in a transaction of its own, which no other changes that namespace in."""
-        connection = self.connection(lane)
+        connection = self.connection(index)
         with connection.transaction(), connection.cursor() as cursor:
             adapter = PostgresCursor(cursor)
             if namespace is None:
@@ -81,21 +81,21 @@ class PostgresSession:
                 lock_namespace(adapter, self.schema, namespace)
             return step(adapter)
 
-    def connection(self, lane: int) -> Any:
-        """Return one of the two connections."""
-        connection = self._connections.get(lane)
+    def connection(self, index: int) -> Any:
+        """Return one of the two connections, by its number."""
+        connection = self._connections.get(index)
         if connection is None or connection.closed:
             connection = self._server.connect()
             with connection.transaction(), connection.cursor() as cursor:
-                make_room(PostgresCursor(cursor))
-            self._connections[lane] = connection
+                make_copy_table(PostgresCursor(cursor))
+            self._connections[index] = connection
         return connection
 
-    def make_months(self, rows: Sequence[PreparedRow], lane: int) -> None:
+    def make_months(self, rows: Sequence[PreparedRow], index: int) -> None:
         """Make the partitions that rows go to, and those of this month and of the next."""
         missing = self._missing_months(rows)
         if missing:
-            self.run(lambda cursor: tables.make_months(cursor, missing), None, lane)
+            self.run(lambda cursor: tables.make_months(cursor, missing), None, index)
             self._months |= missing
 
     def close(self) -> None:
@@ -120,13 +120,13 @@ class Insertion:
     Parameters
     ----------
     session : PostgresSession
-    lane : int
-        Which of its connections they take.
+    index : int
+        Number of the connection that they take, 0 or 1.
     rows : sequence of PreparedRow
     """
 
-    def __init__(self, session: PostgresSession, lane: int, rows: Sequence[PreparedRow]) -> None:
-        self.lane, self.rows = lane, rows
+    def __init__(self, session: PostgresSession, index: int, rows: Sequence[PreparedRow]) -> None:
+        self.index, self.rows = index, rows
         self.decisions: Decisions | None = None
         self._session = session
         self._pipeline = ExitStack()
@@ -159,7 +159,7 @@ class Insertion:
         with self._undone_by_errors():
             self._pipeline.close()
         if self.decisions is None:
-            return self._session.insert_again(self.rows, self.lane)
+            return self._session.insert_again(self.rows, self.index)
         return self.decisions.receipts
 
     def _confirmed(self, connection: Any) -> Decisions | None:
@@ -170,7 +170,7 @@ class Insertion:
         return None
 
     def _decide(self, connection: Any) -> Decisions:
-        self._session.make_months(self.rows, self.lane)
+        self._session.make_months(self.rows, self.index)
         cursor = self._begin(connection)
         decisions = decide(cursor, self.rows, self._lock())
         copy_rows(cursor, decisions.inserted)
@@ -192,7 +192,7 @@ class Insertion:
         """
         from psycopg.errors import CheckViolation
 
-        connection = self._session.connection(self.lane)
+        connection = self._session.connection(self.index)
         try:
             yield connection
         except BaseException as error:
