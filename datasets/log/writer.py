@@ -230,6 +230,7 @@ class Writer:
 
     def _insert(self, group: list[_Rows]) -> None:
         rows = group[0].rows if len(group) == 1 else [row for item in group for row in item.rows]
+        receipts: list[Recorded] = []
         try:
             with self._opener.errors():
                 session = self._connected()
