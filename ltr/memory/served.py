@@ -59,12 +59,13 @@ def query_ids(query: Any) -> Iterator[int]:
     else:
         msg = f"query: expected text or a dict, got {type(query).__name__}"
         raise InvalidInputError(msg)
-    return _ids_of_forms(snapshot, cached=isinstance(query, str) and len(query) <= MAX_CACHED)
+    return _ids_of_forms(snapshot)
 
 
-def _ids_of_forms(snapshot: str, *, cached: bool) -> Iterator[int]:
+def _ids_of_forms(snapshot: str) -> Iterator[int]:
     yield stable_id(snapshot)
-    yield from (_cached_ids_of_other_forms if cached else _ids_of_other_forms)(snapshot)
+    is_cached = len(snapshot) <= MAX_CACHED
+    yield from (_cached_ids_of_other_forms if is_cached else _ids_of_other_forms)(snapshot)
 
 
 @dataclass(frozen=True)

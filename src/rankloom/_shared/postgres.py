@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from ..errors import IntegrityError, InvalidInputError, StoreError
 
@@ -94,11 +94,12 @@ class PostgresAddress:
                 f"digit, got {self.schema[:100]!r}"
             )
             raise InvalidInputError(msg)
-        others = f"?{urlencode(options)}" if options else ""
+        others = f"?{urlencode(options, quote_via=quote)}" if options else ""  # "+" is no space
         self.conninfo = f"postgresql://{parts.netloc}{parts.path}{others}"
         _, separator, host = parts.netloc.rpartition("@")
         secret = {"password", "sslpassword"}
-        query = urlencode([(n, "***" if n in secret else v) for n, v in given], safe="/*")
+        shown = [(n, "***" if n in secret else v) for n, v in given]
+        query = urlencode(shown, safe="/*", quote_via=quote)
         netloc = f"***@{host}" if separator else host
         self.shown = f"{parts.scheme}://{netloc}{parts.path}{'?' * bool(query)}{query}"
 
@@ -107,7 +108,8 @@ def _parts_of(url: str) -> tuple[SplitResult, list[tuple[str, str]]] | None:
     """Return the parts of a URL and its options; None where it is not one of a server."""
     try:
         parts = urlsplit(url)
-        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        options = parts.query.replace("+", "%2B")  # libpq takes a plus for a plus
+        given = parse_qsl(options, keep_blank_values=True, strict_parsing=bool(options))
         valid = parts.scheme in SCHEMES and not parts.fragment and "\0" not in url
         valid &= parts.port is None or parts.port > 0
     except ValueError:

@@ -163,7 +163,7 @@ def test_a_month_that_is_dropped_meanwhile_is_made_again(log, postgres_url):
     assert len(stored(log)) == 4 * BATCH
 
 
-def test_of_groups_whose_connection_ends_nothing_is_stored_unless_acknowledged(log, postgres_url):
+def test_what_is_acknowledged_is_stored_once_though_connections_end(log, postgres_url):
     stop, acknowledged, refused = threading.Event(), [], []
 
     def write():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -31,6 +32,11 @@ def hold(cursor):
 
 log.record({"feature_id": "first", "interaction_type": ["click"], "position": 0})
 log.connections.writer.run(hold, "default")
+"""
+
+WAITING = """
+SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND NOT l.granted AND a.application_name = %s
 """
 
 
@@ -109,28 +115,23 @@ def test_who_waits_for_a_writer_sees_its_rows_whatever_the_isolation(log, raw, p
         inserted.set()
         assert free.wait(30)
 
-    log.last_row  # noqa: B018 - makes the tables
-    raw.execute("ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'serializable'")
-    try:
-        with InteractionLog(postgres_url) as other:
-            other.record(row("zero"))
-            holder = threading.Thread(target=log.connections.writer.run, args=(hold, "default"))
-            holder.start()
-            assert inserted.wait(30)
-            after = other.submit(
-                [other.prepare(row(name, execution_id="e")) for name in ("first", "b")]
-            )
-            while not raw.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
-                assert not after.done()
-                time.sleep(0.01)
-            free.set()
-            holder.join(30)
-            assert [(each.status, each.seq) for each in after.result(30)] == [
-                ("deduplicated", None),
-                ("created", 3),
-            ]
-    finally:
-        raw.execute("ALTER ROLE CURRENT_USER RESET default_transaction_isolation")
+    serializable = f"{postgres_url}&options=-c%20default_transaction_isolation%3Dserializable"
+    with InteractionLog(serializable) as other:
+        other.record(row("zero"))
+        holder = threading.Thread(target=log.connections.writer.run, args=(hold, "default"))
+        holder.start()
+        assert inserted.wait(30)
+        rows = [other.prepare(row(name, execution_id="e")) for name in ("first", "b")]
+        after = other.submit(rows)
+        while not raw.execute(WAITING, (f"rankloom-{os.getpid()}",)).fetchall():
+            assert not after.done()
+            time.sleep(0.01)
+        free.set()
+        holder.join(30)
+        assert [(each.status, each.seq) for each in after.result(30)] == [
+            ("deduplicated", None),
+            ("created", 3),
+        ]
 
 
 def test_rows_of_several_namespaces_share_a_transaction(log):
@@ -275,6 +276,13 @@ def test_a_url_of_another_form_is_refused_without_its_password(url):
         InteractionLog(url)
     assert "pass/word" not in str(error.value)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["a b", "a+b", "-c work_mem=8MB", "50%", "a&b=c"])
+def test_options_of_a_url_reach_libpq_as_they_are_given(value):
+    for encoded in {quote(value), quote(value, safe="+")}:
+        address = PostgresAddress(f"postgresql://host/db?schema=s&options={encoded}")
+        assert psycopg.conninfo.conninfo_to_dict(address.conninfo)["options"] == value
 
 
 def test_no_message_shows_a_password():
