@@ -77,18 +77,35 @@ class DecayedSums:
 
     def _with_few(self, other: DecayedSums, half_life_us: float) -> DecayedSums:
         """Add few contexts: as `add`, without a look at the contexts that stay as they are."""
-        at = np.searchsorted(self.keys, other.keys)
-        new = self.keys[np.minimum(at, len(self) - 1)] != other.keys
+        made, at = self._with_places(other)
+        latest = np.maximum(made.times[at], other.times)
+        before = made.select(at)
+        made.times[at] = latest
+        made.values[at] = before.decayed_to(latest, half_life_us)
+        made.values[at] += other.decayed_to(latest, half_life_us)
+        return made
+
+    def replaced(self, other: DecayedSums) -> DecayedSums:
+        """Return the sums with those of other contexts, in place of those of the same keys."""
+        if not len(other):
+            return self
+        if not len(self):
+            return other
+        made, at = self._with_places(other)
+        made.times[at], made.values[at] = other.times, other.values
+        return made
+
+    def _with_places(self, other: DecayedSums) -> tuple[DecayedSums, NDArray[np.intp]]:
+        """Return a copy with the contexts of others too, whose new sums are 0, and where they are.
+
+        There has to be one context at least.
+        """
+        at, known = self.find(other.keys)
+        new = ~known
         keys = np.insert(self.keys, at[new], other.keys[new])
         times = np.insert(self.times, at[new], other.times[new])
         values = np.insert(self.values, at[new], 0.0, axis=0)
-        at = np.searchsorted(keys, other.keys)
-        latest = np.maximum(times[at], other.times)
-        before = DecayedSums(keys[at], times[at], values[at], self.squared)
-        times[at] = latest
-        values[at] = before.decayed_to(latest, half_life_us)
-        values[at] += other.decayed_to(latest, half_life_us)
-        return DecayedSums(keys, times, values, self.squared)
+        return DecayedSums(keys, times, values, self.squared), keys.searchsorted(other.keys)
 
     def negated(self) -> DecayedSums:
         """Return what takes these sums away where it is added."""
@@ -120,11 +137,17 @@ class DecayedSums:
         if len(keys) == len(self) and (keys == self.keys).all():
             return self.decayed_to(time, half_life_us)
         values = np.zeros((len(keys), self.values.shape[1]))
-        if len(self):
-            at = np.minimum(np.searchsorted(self.keys, keys), len(self) - 1)
-            known = self.keys[at] == keys
+        at, known = self.find(keys)
+        if known.any():
             values[known] = self.select(at[known]).decayed_to(time, half_life_us)
         return values
+
+    def find(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return where contexts are or would be, and whether they are there."""
+        at = self.keys.searchsorted(keys)
+        if not len(self):
+            return at, np.zeros(len(keys), np.bool_)
+        return at, self.keys[np.minimum(at, len(self) - 1)] == keys
 
     def select(self, chosen: NDArray[np.integer] | NDArray[np.bool_] | slice) -> DecayedSums:
         """Return some contexts; indices must ascend where the result is to be searched."""

@@ -9,15 +9,17 @@ import numpy as np
 from ..._shared.ids import NO_ID
 from ..base.timestamps import NO_TIME
 from ..units.record import UnitBatch
+from .current_sums import CurrentSums
+from .sum_tables import SumTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Protocol
 
     from ..units.fold_arrays import RowArrays
+    from ..units.unit_memory import UnitMemory
     from ..units.unit_table import UnitTable
     from .decayed_sums import DecayedSums
-    from .sum_tables import SumTables
 
     class SumOf(Protocol):
         """Sums units, those of queries for at most so many."""
@@ -49,18 +51,25 @@ class RunningSums:
     those with the oldest evidence are left out, which no difference can take back: from then on all
     units are added up again whenever these sums are read.
 
-    `closed`: the sums of closed units. `sum_of`: sums open ones.
+    `closed`: the sums of closed units. `sum_of`: sums open ones. `memory`: where the sums of many
+    users lie.
     """
 
     def __init__(
-        self, closed: SumTables, sum_of: SumOf, half_life_us: float, max_queries: int
+        self,
+        closed: SumTables,
+        sum_of: SumOf,
+        half_life_us: float,
+        max_queries: int,
+        memory: UnitMemory,
     ) -> None:
-        self.closed, self._sum_of = closed, sum_of
+        self.closed, self._sum_of, self._memory = closed, sum_of, memory
         self._half_life, self._max_queries = half_life_us, max_queries
+        self._nothing = SumTables(*(part.select(slice(0)) for part in closed))
         self._begin()
 
     def _begin(self) -> None:
-        self._tables = self.closed
+        self._tables = CurrentSums.of(self.closed, self._memory)
         self._kinds: frozenset[str] = frozenset()
         self._summed = 0
         self._before: dict[int, UnitBatch] = {}
@@ -87,8 +96,16 @@ class RunningSums:
     def step(self, units: UnitTable, kinds: Collection[str]) -> bool:
         """Add up what changed, and of what is new no more than one step may.
 
-        Returns whether one more step would do all of the rest.
+        Returns whether one more step would do all of the rest. Where it fails, the next one begins
+        anew. Raises StoreError if the disk is full.
         """
+        try:
+            return self._step(units, kinds)
+        except BaseException:
+            self._begin()
+            raise
+
+    def _step(self, units: UnitTable, kinds: Collection[str]) -> bool:
         self._replace_changed(units)
         missing = frozenset(kinds) - self._kinds
         if missing:
@@ -100,7 +117,7 @@ class RunningSums:
             self._summed = end
         return len(units) - end <= SUMMED_AT_ONCE
 
-    def tables(self, units: UnitTable, kinds: Collection[str]) -> SumTables:
+    def tables(self, units: UnitTable, kinds: Collection[str]) -> CurrentSums:
         """Return the sums of all units as they are now; those of other kinds mean nothing."""
         tables = self._up_to_date(units, kinds)
         if "queries" in kinds and self._too_many_queries:
@@ -115,7 +132,7 @@ class RunningSums:
         batch = units.batch.take(slice(None))
         return FrozenSums(tables, lambda: self._newest_queries(batch))
 
-    def _up_to_date(self, units: UnitTable, kinds: Collection[str]) -> SumTables:
+    def _up_to_date(self, units: UnitTable, kinds: Collection[str]) -> CurrentSums:
         self.step(units, kinds)
         while self._summed < len(units):
             self.step(units, kinds)
@@ -156,8 +173,8 @@ class RunningSums:
         return bool(((queries[0] != NO_ID) & (queries[0] != queries[1])).any())
 
     def _add(self, batch: UnitBatch, kinds: Collection[str]) -> None:
-        added = self._sum_of(batch, kinds, _UNLIMITED)
-        self._tables = self._tables.add(added, self._half_life, self._kept(kinds))
+        exchanged = self._sum_of(batch, kinds, _UNLIMITED), self._nothing
+        self._tables = self._tables.exchange(*exchanged, self._half_life, self._kept(kinds))
         self._count_queries()
 
     def _count_queries(self) -> None:
@@ -179,10 +196,10 @@ class FrozenSums:
     `tables`: of everything. `late`: adds the sums of too many queries up, when they are read.
     """
 
-    def __init__(self, tables: SumTables, late: Callable[[], DecayedSums] | None = None) -> None:
+    def __init__(self, tables: CurrentSums, late: Callable[[], DecayedSums] | None = None) -> None:
         self._tables, self._late = tables, late
 
-    def tables(self, kinds: Collection[str]) -> SumTables:
+    def tables(self, kinds: Collection[str]) -> CurrentSums:
         """Return the sums."""
         if "queries" in kinds and self._late is not None:
             self._tables, self._late = self._tables._replace(queries=self._late()), None

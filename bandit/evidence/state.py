@@ -25,7 +25,7 @@ from ..units.user_resets import UserReset, UserResets
 from .closed_sums import ClosedSums
 from .reports import EvidenceSummary, MergeReport
 from .running_sums import FrozenSums, RunningSums
-from .sum_tables import KINDS, SumTables, make_sums, tables_of
+from .sum_tables import KINDS, SumTables, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ..units.encoding import Encoded
     from ..units.fold_arrays import FoldCounts
     from ..units.record import UnitBatch
+    from .current_sums import CurrentSums
     from .decayed_sums import DecayedSums
 
 
@@ -87,11 +88,11 @@ class EvidenceState:
         """Sums of everything, in which changes of units are to be noted."""
         sums = self._running
         if sums is None or sums.closed is not self.closed.tables:
-            settings = self.identity.half_life_us, self.max_queries
+            settings = self.identity.half_life_us, self.max_queries, self.units.memory
             sums = self._running = RunningSums(self.closed.tables, self.sum, *settings)
         return sums
 
-    def tables(self, *kinds: str) -> SumTables:
+    def tables(self, *kinds: str) -> CurrentSums:
         """Return the sums of everything, open and closed, up to date for the kinds requested."""
         if self.frozen is not None:
             return self.frozen.tables(kinds)
@@ -120,8 +121,7 @@ class EvidenceState:
         time: int,
     ) -> Sums:
         """Look contexts up in the sums of everything."""
-        return make_sums(
-            self.tables(*_kinds(is_user)),
+        return self.tables(*_kinds(is_user)).read(
             keys,
             is_user,
             arms=tuple(self.arms.names),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from ..base.sums import FAINTEST, Sums
+from ..base.sums import FAINTEST
 from .credit import (
     BLOCKS,
     credit_shares,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..base.rewards import RewardTable
     from ..units.record import UnitBatch
     from ..units.user_resets import UserResets
+    from .layered_sums import LayeredSums
 
 
 KINDS: Final = ("groups", "users", "linear", "queries")
@@ -48,36 +49,11 @@ class SumTables(NamedTuple):
         width = (arms + 1) * (arms + 2)
         return cls(beta, beta, DecayedSums.empty(width, squared=width), layout(arms).empty())
 
-    def add(
-        self, other: SumTables, half_life_us: float, kinds: Collection[str] = KINDS
-    ) -> SumTables:
-        """Return the sums of both, for the kinds requested."""
-        return self._replace(
-            **{kind: getattr(self, kind).add(getattr(other, kind), half_life_us) for kind in kinds}
+    def add(self, other: SumTables, half_life_us: float) -> SumTables:
+        """Return the sums of both."""
+        return SumTables(
+            *(ours.add(theirs, half_life_us) for ours, theirs in zip(self, other, strict=True))
         )
-
-    def exchange(
-        self,
-        added: SumTables,
-        taken: SumTables,
-        half_life_us: float,
-        kinds: Collection[str] = KINDS,
-    ) -> SumTables:
-        """Return the sums with others, and without some that are in them, for the kinds requested.
-
-        What is exchanged is added up first: there are never more than two copies of all sums.
-        """
-        parts = {}
-        for kind in kinds:
-            ours, new, old = (getattr(each, kind) for each in (self, added, taken))
-            parts[kind] = ours.add(new.add(old.negated(), half_life_us), half_life_us)
-            if len(old) and kind in {"groups", "users"}:
-                parts[kind] = parts[kind].without_rounding(old, half_life_us)
-        if "queries" in parts and len(taken.queries):
-            at = np.searchsorted(parts["queries"].keys, taken.queries.keys)
-            cells = np.ix_(at, layout(self.groups.values.shape[1] // BLOCKS).counts.ravel())
-            parts["queries"].values[cells] = np.maximum(parts["queries"].values[cells], 0.0)
-        return self._replace(**parts)
 
     def realigned(self, codes: NDArray[np.int32], arms: int) -> SumTables:
         """Return the same sums for other arms; `codes` are the new places of the old ones."""
@@ -129,7 +105,7 @@ def tables_of(
 
 
 def read_beta(
-    table: DecayedSums, keys: NDArray[np.uint64], time: int, half_life_us: float
+    table: DecayedSums | LayeredSums, keys: NDArray[np.uint64], time: int, half_life_us: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return N, S, F and Q, shape (keys, arms) each.
 
@@ -152,31 +128,6 @@ def read_linear(
     values = table.at(keys, time, half_life_us)
     width = arms + 1
     return values[:, : width * width].reshape(len(keys), width, width), values[:, width * width :]
-
-
-def make_sums(
-    tables: SumTables,
-    keys: NDArray[np.uint64],
-    is_user: NDArray[np.bool_],
-    *,
-    arms: tuple[str, ...],
-    contexts: tuple[tuple[str, ...], ...] | None,
-    time: int,
-    half_life_us: float,
-) -> Sums:
-    """Look contexts up; A and b are None without logged scores, or if all contexts are users."""
-    N, S, F, Q = read_beta(
-        tables.users if is_user.all() else tables.groups, keys, time, half_life_us
-    )
-    if is_user.any() and not is_user.all():
-        of_users = read_beta(tables.users, keys[is_user], time, half_life_us)
-        for part, values in zip((N, S, F, Q), of_users, strict=True):
-            part[is_user] = values
-    A = b = None
-    if len(tables.linear) and not is_user.all():
-        A, b = read_linear(tables.linear, keys, time, half_life_us, len(arms))
-        A[is_user], b[is_user] = 0.0, 0.0
-    return Sums(arms, contexts, time, N, S, F, Q, A, b)
 
 
 def realigned_beta(table: DecayedSums, codes: NDArray[np.int32], arms: int) -> DecayedSums:

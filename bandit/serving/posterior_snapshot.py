@@ -64,8 +64,9 @@ class PosteriorSnapshot:
         self.time = sums.time if computed is None else computed.time
         self.identity, self.revision = evidence.identity, evidence.revision
         self.size = evidence.summary.open_units + evidence.summary.users
-        table, half_life = evidence.state.tables("users").users, self.identity.half_life_us
-        self.users = UserTable(table, self.arms, self.time, half_life)
+        half_life = self.identity.half_life_us
+        users = evidence.state.tables("users").users
+        self.users = UserTable(users, self.arms, self.time, half_life)
         self.sessions: dict[int, SessionUnits] = evidence.state.sessions.all()
         self.queries, queries = None, None
         if evidence.max_queries:

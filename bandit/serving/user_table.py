@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,33 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..evidence.decayed_sums import DecayedSums
-
-AT_ONCE: Final = 20_000
-"""Users whose decayed sums are in memory at once."""
+    from ..evidence.layered_sums import LayeredSums
 
 
 class UserTable(NamedTuple):
     """Sums by user at the time of a posterior; the evidence's own table, without a copy."""
 
-    sums: DecayedSums
+    sums: LayeredSums
     arms: tuple[str, ...]
     time: int  # of the posterior, in microseconds
     half_life_us: float
 
     def find(self, user_id: str) -> ArmSums | None:
         """Return the sums of a user; None where nothing is known of the user."""
-        key = np.uint64(stable_id(user_id))
-        row = int(self.sums.keys.searchsorted(key))
-        if row == len(self.sums) or self.sums.keys[row] != key:
-            return None
-        return ArmSums.of(self._read(row, row + 1))
+        found = self.sums.find(np.uint64(stable_id(user_id)))
+        return None if found is None else ArmSums.of(self._read(found))
 
     def parts(self) -> Iterator[Sums]:
         """Yield the sums of all users, some at a time."""
-        for start in range(0, len(self.sums), AT_ONCE):
-            yield self._read(start, start + AT_ONCE)
+        for part in self.sums.parts():
+            yield self._read(part)
 
-    def _read(self, start: int, end: int) -> Sums:
-        part = self.sums.select(slice(start, end))
+    def _read(self, part: DecayedSums) -> Sums:
         counts = read_beta(part, part.keys, self.time, self.half_life_us)
         return Sums(self.arms, None, self.time, *counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -47,7 +48,8 @@ class SessionUnits:
         """Return units in arrays of their own, without contributions that none of them names."""
         records = records.copy()
         scored = np.flatnonzero(records["scored"] >= 0) if len(contributions) else _NONE
-        contributions = contributions[records["scored"][scored]]
+        rows = records["scored"][scored]
+        contributions = contributions[rows] if len(rows) else _none_of(contributions.shape[1])
         records["scored"][scored] = np.arange(len(scored))
         return cls(arms, records, contributions, int(records["time"].max(initial=NO_TIME)))
 
@@ -86,5 +88,12 @@ class SessionUnits:
     def joined(cls, parts: Sequence[SessionUnits]) -> SessionUnits:
         """Return the units of several sessions of the same arms, one or more."""
         records = joined_records([(part.records, len(part.contributions)) for part in parts])
-        contributions = np.concatenate([part.contributions for part in parts])
+        some = [part.contributions for part in parts if len(part.contributions)]
+        contributions = np.concatenate(some) if some else parts[0].contributions
         return cls(parts[0].arms, records, contributions, max(part.newest for part in parts))
+
+
+@cache
+def _none_of(arms: int) -> NDArray[np.float64]:
+    """Return no contributions; one array for all sessions, each of its own would take 128 bytes."""
+    return np.empty((0, arms))

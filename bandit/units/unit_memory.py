@@ -1,4 +1,4 @@
-"""Where the arrays of open units lie: in memory, and beyond a size in files without a name."""
+"""Where arrays of what is learnt lie: in memory, and beyond a size in files without a name."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ logger = logging.getLogger("rankloom")
 LARGEST_IN_MEMORY: Final = 2**20
 """Bytes from which on an array lies on disk: records of 11,900 units, an index of 65,000."""
 
-TOUCHED_AT_MOST: Final = 4_096
+TOUCHED_AT_MOST: Final = 512
 """Rows that are folded before pages are given back: each may have read three of 4 kB."""
 
 _FULL: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class UnitMemory(Protocol):
-    """Makes the arrays of units."""
+    """Makes the arrays of units and of sums of users."""
 
     def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return an array of zeros."""
@@ -37,6 +37,10 @@ class UnitMemory(Protocol):
 
     def note_touched(self, rows: int, *arrays: NDArray[Any]) -> None:
         """Note that so many rows were folded into arrays."""
+        ...
+
+    def give_back(self, *arrays: NDArray[Any]) -> None:
+        """Let go of what was read or written of arrays, as far as it lies on disk too."""
         ...
 
 
@@ -50,6 +54,9 @@ class InMemory:
     def note_touched(self, rows: int, *arrays: NDArray[Any]) -> None:
         """Do nothing."""
 
+    def give_back(self, *arrays: NDArray[Any]) -> None:
+        """Do nothing."""
+
 
 class BeyondMemory:
     """Arrays in memory up to a size, larger ones in mapped files of the folder `TMPDIR`.
@@ -57,8 +64,8 @@ class BeyondMemory:
     The files have no name: they end with the process, however that ends. Space for all of an array
     is taken when it is made, so that a full disk is an error here and not a crash later. Pages that
     were read or written are given back now and then; the system writes them when it likes to, for
-    the store has the units too. Where no file can be made, all stays in
-    memory, and a log line says so.
+    the store has the evidence too. Where no file can be made, all stays in memory, and a log line
+    says so.
 
     `largest`: bytes of an array in memory.
     """
@@ -84,8 +91,8 @@ class BeyondMemory:
                 _warn_once(error.strerror or str(error))
                 return np.zeros(shape, dtype)
             msg = (
-                f"no space left in {tempfile.gettempdir()!r} for {size / 1e6:.0f} MB of open units "
-                "that do not fit into memory. Free space, or set TMPDIR to a folder on another disk"
+                f"no space left in {tempfile.gettempdir()!r} for {size / 1e6:.0f} MB of evidence, "
+                "which is not kept in memory. Free space, or set TMPDIR to a folder on another disk"
             )
             raise StoreError(msg) from error
 
@@ -94,14 +101,22 @@ class BeyondMemory:
         self._touched += rows
         if self._touched >= TOUCHED_AT_MOST:
             self._touched = 0
-            for array in arrays:
-                _give_back(array)
+            self.give_back(*arrays)
+
+    def give_back(self, *arrays: NDArray[Any]) -> None:
+        """Unmap pages of mapped arrays; what was written to them stays with their files."""
+        for array in arrays:
+            base: Any = array
+            while isinstance(base, np.ndarray | memoryview):
+                base = base.base if isinstance(base, np.ndarray) else base.obj
+            if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                base.madvise(mmap.MADV_DONTNEED)
 
 
 @cache
 def _warn_once(reason: str) -> None:
     logger.warning(
-        "Open units that are to lie on disk stay in memory, for no temporary file can be made "
+        "Evidence that is to lie on disk stays in memory, for no temporary file can be made "
         "(%s); set TMPDIR to a writable folder",
         reason,
     )
@@ -114,12 +129,3 @@ def _mapped(size: int) -> mmap.mmap:
         else:
             file.truncate(size)
         return mmap.mmap(file.fileno(), size)
-
-
-def _give_back(array: NDArray[Any]) -> None:
-    """Unmap pages of a mapped array; what was written to them stays with its file."""
-    base: Any = array
-    while isinstance(base, np.ndarray | memoryview):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)

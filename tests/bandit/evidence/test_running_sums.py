@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankloom.bandit import Evidence
-from rankloom.bandit.evidence import running_sums, state, sum_tables
-from rankloom.bandit.serving import user_table
+from rankloom.bandit.evidence import layered_sums, running_sums, state, sum_tables
 from rankloom.bandit.serving.posterior_snapshot import PosteriorSnapshot
-from rankloom.bandit.units.unit_memory import BeyondMemory
+from rankloom.bandit.units.unit_memory import BeyondMemory, InMemory
+from rankloom.errors import StoreError
 
 ARMS = ("text", "image", "video")
 START = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
@@ -157,10 +158,40 @@ def test_a_step_looks_at_what_changed_only(monkeypatch):
 
 
 def test_users_are_compared_in_parts_as_at_once(monkeypatch):
+    monkeypatch.setattr(layered_sums, "MOST_RECENT", 0)
     evidence = Evidence(ARMS)
     evidence.update([shown(i) for i in range(20)] + [shown(i, "click") for i in range(0, 20, 3)])
     at_once = PosteriorSnapshot(evidence, "auto").posterior.prior_strength
-    monkeypatch.setattr(user_table, "AT_ONCE", 3)
+    monkeypatch.setattr(layered_sums, "AT_ONCE", 3)
     in_parts = PosteriorSnapshot(evidence, "auto")
     assert len(list(in_parts.users.parts())) == 7
     np.testing.assert_allclose(in_parts.posterior.prior_strength, at_once, rtol=1e-12)
+
+
+class DiskThatFills(InMemory):
+    """Arrays for which there is no space while `is_full`."""
+
+    is_full = False
+
+    def zeros(self, shape, dtype):
+        if self.is_full:
+            msg = "no space left"
+            raise StoreError(msg)
+        return super().zeros(shape, dtype)
+
+
+def test_a_full_disk_loses_no_sums(monkeypatch):
+    monkeypatch.setattr(layered_sums, "MOST_RECENT", 0)
+    evidence, anew = Evidence(ARMS), Evidence(ARMS)
+    memory = evidence.state.units.memory = DiskThatFills()
+    batches = [[shown(i) for i in range(20)], [shown(i, "click") for i in range(3)]]
+    for part in batches:
+        anew.update(part)
+        evidence.update(part)
+        memory.is_full = True
+        for _ in range(2):
+            with pytest.raises(StoreError, match="no space left"):
+                evidence.user_sums()
+        memory.is_full = False
+        evidence.user_sums()
+    assert_same(evidence, anew)
