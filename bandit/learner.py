@@ -16,7 +16,7 @@ from .units.unit_memory import BeyondMemory
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from ..datasets.record.mapping import InputMapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .evidence.reports import MergeReport
     from .interactions.update_report import UpdateReport
     from .store.log_position import LogPosition
-    from .store.replica import Replica
+    from .store.replica import CursorMove, Replica
     from .store.store import Store
     from .units.user_resets import UserReset
 
@@ -103,9 +103,9 @@ class Learner:
         return report
 
     def _learn(self, batch: Evidence, report: UpdateReport) -> UpdateReport:
-        if self.store is not None:
-            self.store.apply(batch)
+        moves = [] if self.store is None else self.store.apply_and_note(batch)[1]
         folded = self.evidence.state.fold_open(batch.state)
+        self._skip(moves)
         return replace(
             report,
             units_opened=folded.units_opened,
@@ -130,12 +130,14 @@ class Learner:
         with self._lock:
             state = self.evidence.state
             live = state.placed(live)
+            moves: list[CursorMove] = []
             if self.store is not None:
                 batch = self.fresh()
                 batch.state.observe(live)
-                self.store.apply(batch)
+                moves = self.store.apply_and_note(batch)[1]
             state.sessions.end_before(moment - 2 * SESSION_LENGTH)
             report = state.observe(live)
+            self._skip(moves)
             self.left_out.update(report.left_out())
         return report
 
@@ -158,10 +160,13 @@ class Learner:
             msg = "store: got None; open the bandit over a store, which keeps the log position"
             raise InvalidInputError(msg)
         # The store locks by itself; requests must not wait for its disk.
-        self.store.apply(batch, log_position=log_position, expected=expected, dropped=dropped)
+        moves = self.store.apply_and_note(
+            batch, log_position=log_position, expected=expected, dropped=dropped
+        )[1]
         with self._lock:
             state = self.evidence.state
             report = state.fold_open(batch.state, dropped)
+            self._skip(moves)
             if dropped:
                 self._replica.skip_generation()
             state.sessions.end_before(moment_of(None) - 2 * SESSION_LENGTH)
@@ -229,6 +234,11 @@ class Learner:
         batch = self.evidence.fresh()
         batch.state.inferred_executions = self.evidence.state.inferred_executions
         return batch
+
+    def _skip(self, moves: Iterable[CursorMove]) -> None:
+        """Read no units from the store again that were written and folded here."""
+        if self._replica is not None:
+            self._replica.skip(moves)
 
     def _ensure_stored(self, store: Store) -> None:
         """Make a stored state where there is none: a reset is a part of one."""

@@ -10,7 +10,7 @@ from ..._shared.digests import with_checksum
 from ..._shared.ids import stable_id
 from ...errors import OvertakenError
 from ..evidence.reports import MergeReport
-from .replica import ReadPosition, StoreChanges
+from .replica import CursorMove, ReadPosition, StoreChanges
 from .serialization import (
     StoredSettings,
     assemble,
@@ -98,8 +98,11 @@ def apply(
     log_position: LogPosition | None = None,
     expected: LogPosition | None = None,
     dropped: Collection[bytes] = (),
-) -> tuple[MergeReport, Writes | None]:
-    """Forget some units, fold those of an evidence, and move the log position."""
+) -> tuple[tuple[MergeReport, CursorMove | None], Writes | None]:
+    """Forget some units, fold those of an evidence, and move the log position.
+
+    Returns what became of the units, and what that does to the cursor; None where it is not known.
+    """
     writes = Writes()
     settings = settings_with(t, evidence, writes)
     if log_position is not None:
@@ -124,7 +127,10 @@ def apply(
         writes.units.update({k: value for k, value in folded.items() if value != stored[k]})
     changed = len(writes.units) - removed - opened
     report = MergeReport(opened, changed, len(rows) - len(accepted), 0)
-    return report, writes if writes.units or writes.settings or writes.log_position else None
+    after = t.cursor_after(writes)
+    move = None if after is None else CursorMove(t.cursor(), after)
+    is_any = writes.units or writes.settings or writes.log_position
+    return (report, move), writes if is_any else None
 
 
 def moved_position(

@@ -60,6 +60,9 @@ class RedisTransaction(Transaction):
         self._begin()
         return self._change
 
+    def cursor_after(self, writes: Writes) -> None:
+        """Return None: others may change other units until the commit."""
+
     def log_position(self) -> LogPosition | None:
         """Return how far a log has been followed, None where none has."""
         self._begin()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .serialization import catch_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..evidence.evidence import Evidence
     from ..units.user_resets import UserReset
@@ -33,6 +33,13 @@ class StoreChanges(NamedTuple):
     units: list[bytes]
 
 
+class CursorMove(NamedTuple):
+    """What a transaction in which nobody else could write did to the cursor of a state."""
+
+    before: int
+    after: int
+
+
 class Replica:
     """What `Store.follow` returns; calls from several threads need a lock around them.
 
@@ -52,6 +59,12 @@ class Replica:
         """Note that a change of the store which folding cannot follow is in `evidence` already."""
         if self._position is not None:
             self._position = self._position._replace(generation=self._position.generation + 1)
+
+    def skip(self, moves: Iterable[CursorMove]) -> None:
+        """Note that units which were written by these are in `evidence` already."""
+        for move in moves:
+            if self._position is not None and self._position.cursor == move.before:
+                self._position = self._position._replace(cursor=move.after)
 
     def refresh(self) -> bool:
         """Catch up with the store and return whether anything is different.

@@ -45,6 +45,10 @@ class SqlTransaction(Transaction):
         """Return a number that grows with every change of a unit."""
         return int(self._value("SELECT change FROM fusion_states WHERE id = ?", self._state) or 0)
 
+    def cursor_after(self, writes: Writes) -> int:
+        """Return what `cursor` will be once this is written: nobody else writes meanwhile."""
+        return self.cursor() + sum(value is not None for value in writes.units.values())
+
     def log_position(self) -> LogPosition | None:
         """Return how far a log has been followed, None where none has."""
         text = self._value("SELECT mark FROM fusion_states WHERE id = ?", self._state)

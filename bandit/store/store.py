@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..sessions.session_sums import PersonalSums
     from .backend import Backend, CurrentWeights
     from .log_position import LogPosition
-    from .replica import ReadPosition, StoreChanges
+    from .replica import CursorMove, ReadPosition, StoreChanges
     from .snapshot_history import WeightInterval
     from .transaction import Transaction, Writes
 
@@ -222,19 +222,33 @@ class Store:
         StoreError
             If the store cannot be reached.
         """
+        return self.apply_and_note(
+            evidence, log_position=log_position, expected=expected, dropped=dropped
+        )[0]
+
+    def apply_and_note(
+        self,
+        evidence: Evidence,
+        *,
+        log_position: LogPosition | None = None,
+        expected: LogPosition | None = None,
+        dropped: Collection[bytes] = (),
+    ) -> tuple[MergeReport, list[CursorMove]]:
+        """Do as `apply`; return its report, and what a replica that has the batch may skip."""
         if evidence.summary.closed_units:
             msg = "evidence: it holds closed sums, which `apply` would count twice; use `merge`"
             raise InvalidInputError(msg)
         rows = evidence.unit_rows()
-        total = MergeReport(0, 0, 0, 0)
+        total, moves = MergeReport(0, 0, 0, 0), []
         size = operations.MAX_TRANSACTION_UNITS
         for start in range(0, max(len(rows), 1), size):
             part = rows[start : start + size]
             is_last = start + size >= len(rows)
             moved = (log_position, expected, dropped) if is_last else (None, None, ())
-            report = self._write(operations.apply, evidence, part, *moved)
+            report, move = self._write(operations.apply, evidence, part, *moved)
             total = MergeReport(*(a + b for a, b in zip(total, report, strict=True)))
-        return total
+            moves += [] if move is None else [move]
+        return total, moves
 
     def log_position(self) -> LogPosition | None:
         """Return how far the state has followed a log, None where it has followed none."""

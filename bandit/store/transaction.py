@@ -99,6 +99,10 @@ class Transaction(ABC):
         """Return a number that grows with every change of a unit."""
 
     @abstractmethod
+    def cursor_after(self, writes: Writes) -> int | None:
+        """Return what `cursor` will be once this is written, None where others may be first."""
+
+    @abstractmethod
     def log_position(self) -> LogPosition | None:
         """Return how far a log has been followed, None where none has."""
 

@@ -2,10 +2,16 @@
 
 import datetime as dt
 import shutil
+import uuid
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rankloom.bandit import FusionBandit
+from rankloom.bandit.store import replica
+from rankloom.bandit.store.serialization import catch_up
 from rankloom.errors import StateMismatchError, StoreError
 
 ARMS = ["text", "image"]
@@ -68,6 +74,69 @@ def test_both_write_in_any_mix_with_resends_and_end_in_one_state(open_bandit):
         bandit.refresh()
         assert bandit.mean() == pytest.approx(alone.mean(), rel=1e-9)
         assert bandit.mean(user_id="u") == pytest.approx(alone.mean(user_id="u"), rel=1e-9)
+
+
+def test_what_a_process_wrote_itself_is_not_read_again(open_bandit, store_url, monkeypatch):
+    if store_url.startswith(("redis", "unix")):
+        pytest.skip("in Redis others may write before a commit, so all is read again")
+    bandit = open_bandit()
+    bandit.update(rows()[:1])
+    bandit.refresh()  # reads the state as a whole, for there was none before
+    read = []
+
+    def counting(evidence, settings, resets, units):
+        read.append(len(units))
+        catch_up(evidence, settings, resets, units)
+
+    monkeypatch.setattr(replica, "catch_up", counting)
+    bandit.update(rows())
+    bandit.observe(rows("image")[0], now=NOW)
+    bandit.refresh()
+    assert sum(read) == 0
+    other = open_bandit()
+    other.update(rows("image", 10))
+    bandit.update(rows("image", 30)[20:])
+    bandit.refresh()
+    # Those of the other, and its own that came after them; one was there already.
+    assert sum(read) == 9 + 10
+    assert bandit.mean() == pytest.approx(open_bandit().mean(), rel=1e-9)
+
+
+EVERYTHING = rows(n=40, user_id="u") + rows("image", 40)
+acts = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1]),
+        st.sampled_from(["update", "observe", "refresh"]),
+        st.integers(0, 7),
+    ),
+    max_size=14,
+)
+
+
+@given(acts)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_after_a_refresh_both_know_what_either_wrote_in_any_order(store_url, history):
+    name = uuid.uuid4().hex
+    bandits = [FusionBandit.open(store_url, ARMS, namespace=name) for _ in range(2)]
+    alone = FusionBandit(ARMS)
+    for who, act, part in history:
+        chosen = EVERYTHING[10 * part : 10 * part + 10]
+        match act:
+            case "update":
+                bandits[who].update(chosen)
+                alone.update(chosen)
+            case "observe":
+                bandits[who].observe(chosen[0], now=NOW)
+                alone.observe(chosen[0], now=NOW)
+            case _:
+                bandits[who].refresh()
+    for bandit in bandits:
+        bandit.refresh()
+        assert bandit.evidence.summary.open_units == alone.evidence.summary.open_units
+        for part in "NSF":
+            ours, theirs = (getattr(each.evidence.sums(), part) for each in (bandit, alone))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+        bandit.learner.store.close()
 
 
 def test_live_events_without_an_execution_join_the_one_of_their_session_and_query(open_bandit):
