@@ -170,6 +170,7 @@ class Learner:
             if dropped:
                 self._replica.skip_generation()
             state.sessions.end_before(moment_of(None) - 2 * SESSION_LENGTH)
+            state.units.give_back()
         return report
 
     def merge(self, other: Evidence) -> MergeReport:

@@ -104,6 +104,8 @@ class RunningSums:
         except BaseException:
             self._begin()
             raise
+        finally:
+            units.give_back()
 
     def _step(self, units: UnitTable, kinds: Collection[str]) -> bool:
         self._replace_changed(units)

@@ -100,6 +100,14 @@ class UnitTable:
         """Return some of the units, without a copy."""
         return UnitBatch(self.records[start:end], self.scores, self.contributions)
 
+    @property
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        return self._records, self._index, self._scores, self._contributions
+
+    def give_back(self) -> None:
+        """Let go of what was read or written, as far as it lies on disk too."""
+        self.memory.give_back(*self._arrays)
+
     def fold(
         self,
         rows: RowArrays,
@@ -128,8 +136,7 @@ class UnitTable:
             self._scored,
             refuse_before,
         )
-        arrays = self._records, self._index, self._scores, self._contributions
-        self.memory.note_touched(len(rows.time), *arrays)
+        self.memory.note_touched(len(rows.time), *self._arrays)
         folded = FoldCounts(*counts.tolist())
         self.unexposed += folded.unexposed
         if not len(others.unit):

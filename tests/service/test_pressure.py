@@ -123,6 +123,13 @@ def test_counting_live_events_takes_no_more_memory_with_more_users():
     assert len(events._windows) == 100
 
 
+def test_minutes_that_are_over_take_no_memory():
+    events = LiveEvents(2)
+    for number in range(1_000):
+        assert events.wait("shop", f"user {number}", now=float(number)) == 0.0
+    assert len(events._windows) <= 61
+
+
 def test_tenants_with_the_same_user_do_not_slow_each_other():
     events = LiveEvents(1)
     assert events.wait("a", "ann", now=0.0) == 0.0

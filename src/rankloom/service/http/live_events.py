@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from itertools import islice
 from typing import Final
 
 WINDOW_SECONDS: Final = 60.0
@@ -29,6 +30,7 @@ class LiveEvents:
     def wait(self, namespace: str, user: str, *, now: float | None = None) -> float:
         """Count one event and return 0, or return in how many seconds another one may come."""
         moment = time.monotonic() if now is None else now
+        self._drop_old(moment)
         key = hash((namespace, user))  # a number takes less memory than a long id
         began, count = self._windows.get(key, (moment, 0))
         if moment - began >= WINDOW_SECONDS:
@@ -40,3 +42,9 @@ class LiveEvents:
         if len(self._windows) > self._users:
             self._windows.popitem(last=False)
         return 0.0
+
+    def _drop_old(self, moment: float) -> None:
+        # They are in the order in which they began. Two are looked at for each that is added.
+        for key in list(islice(self._windows, 2)):
+            if moment - self._windows[key][0] >= WINDOW_SECONDS:
+                del self._windows[key]
