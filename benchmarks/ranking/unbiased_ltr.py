@@ -71,7 +71,7 @@ def ips_true(world: World) -> NDArray[np.float32]:
 
 
 def ips_estimated(world: World) -> NDArray[np.float32]:
-    """IPS labels with the curve that all-pairs harvesting finds in the log."""
+    """IPS labels with the curve that is found in the log, by swaps, features or both."""
     bias = PositionBias().fit(world.pairs)
     return world.ranker("ips", 50, examination=bias).fit(world.pairs).predict(world.test)
 
@@ -199,15 +199,13 @@ def judge(results: Results, sessions: int) -> dict[str, bool]:
 
 def _of_ips(results: Results) -> dict[str, bool]:
     verdicts = {}
-    if "pbm" in results:
-        true = share(results, "pbm", "ips, true curve")
-        estimated = share(results, "pbm", "ips, estimated curve")
-        verdicts["ips with the true curve reaches 94 % (pbm)"] = true >= 94
-        verdicts["the estimated curve is within 1.5 points of it (pbm)"] = estimated >= true - 1.5
-    if "pbm rrf" in results:
-        verdicts["ips without a known curve refuses (pbm rrf)"] = all(
-            "refused" in found["ips, estimated curve"] for found in results["pbm rrf"]
-        )
+    for column in [each for each in ("pbm", "pbm rrf") if each in results]:
+        true = share(results, column, "ips, true curve")
+        estimated = share(results, column, "ips, estimated curve")
+        if column == "pbm":
+            verdicts["ips with the true curve reaches 94 % (pbm)"] = true >= 94
+        name = f"the estimated curve is within 1.5 points of it ({column})"
+        verdicts[name] = estimated >= true - 1.5
     return verdicts
 
 
