@@ -12,7 +12,7 @@ from ..errors import InvalidInputError
 from .base.timestamps import moment_of
 from .interactions.live_event import read_event
 from .sessions.session_units import SESSION_LENGTH
-from .units.unit_memory import BeyondMemory
+from .units.array_memory import BeyondMemory
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .evidence.reports import MergeReport
     from .interactions.update_report import UpdateReport
     from .store.log_position import LogPosition
-    from .store.replica import CursorMove, Replica
+    from .store.replica import Replica, StateMove
     from .store.store import Store
     from .units.user_resets import UserReset
 
@@ -103,7 +103,7 @@ class Learner:
         return report
 
     def _learn(self, batch: Evidence, report: UpdateReport) -> UpdateReport:
-        moves = [] if self.store is None else self.store.apply_and_note(batch)[1]
+        moves = [] if self.store is None else self.store.apply_with_moves(batch)[1]
         folded = self.evidence.state.fold_open(batch.state)
         self._skip(moves)
         return replace(
@@ -130,11 +130,11 @@ class Learner:
         with self._lock:
             state = self.evidence.state
             live = state.placed(live)
-            moves: list[CursorMove] = []
+            moves: list[StateMove] = []
             if self.store is not None:
                 batch = self.fresh()
                 batch.state.observe(live)
-                moves = self.store.apply_and_note(batch)[1]
+                moves = self.store.apply_with_moves(batch)[1]
             state.sessions.end_before(moment - 2 * SESSION_LENGTH)
             report = state.observe(live)
             self._skip(moves)
@@ -160,15 +160,13 @@ class Learner:
             msg = "store: got None; open the bandit over a store, which keeps the log position"
             raise InvalidInputError(msg)
         # The store locks by itself; requests must not wait for its disk.
-        moves = self.store.apply_and_note(
+        moves = self.store.apply_with_moves(
             batch, log_position=log_position, expected=expected, dropped=dropped
         )[1]
         with self._lock:
             state = self.evidence.state
             report = state.fold_open(batch.state, dropped)
             self._skip(moves)
-            if dropped:
-                self._replica.skip_generation()
             state.sessions.end_before(moment_of(None) - 2 * SESSION_LENGTH)
             state.units.give_back()
         return report
@@ -223,12 +221,13 @@ class Learner:
         """Reset a user and take the name off the open units; return how many there were."""
         moment = moment_of(at)
         with self._lock:
+            moves: list[StateMove] = []
             if self.store is not None:
                 self._ensure_stored(self.store)
-                named = self.store.delete_user(user_id, at=moment)
-                if named and self._replica is not None:
-                    self._replica.skip_generation()
-            return self.evidence.delete_user(user_id, at=moment)
+                moves = self.store.delete_user_with_moves(user_id, at=moment)[1]
+            named = self.evidence.delete_user(user_id, at=moment)
+            self._skip(moves)
+            return named
 
     def fresh(self) -> Evidence:
         """Return an empty state for the next batch, which infers executions as the whole does."""
@@ -236,8 +235,8 @@ class Learner:
         batch.state.inferred_executions = self.evidence.state.inferred_executions
         return batch
 
-    def _skip(self, moves: Iterable[CursorMove]) -> None:
-        """Read no units from the store again that were written and folded here."""
+    def _skip(self, moves: Iterable[StateMove]) -> None:
+        """Read nothing from the store again that was written, and has happened here too."""
         if self._replica is not None:
             self._replica.skip(moves)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..units.unit_memory import UnitMemory
+    from ..units.array_memory import ArrayMemory
     from .decayed_sums import DecayedSums
     from .sum_tables import SumTables
 
@@ -31,7 +31,7 @@ class CurrentSums(NamedTuple):
     queries: DecayedSums
 
     @classmethod
-    def of(cls, tables: SumTables, memory: UnitMemory) -> CurrentSums:
+    def of(cls, tables: SumTables, memory: ArrayMemory) -> CurrentSums:
         """Return the same sums; `memory`: where those of users lie once there are many."""
         return cls(**{**tables._asdict(), "users": LayeredSums.of(tables.users, memory)})
 
@@ -40,7 +40,7 @@ class CurrentSums(NamedTuple):
     ) -> CurrentSums:
         """Return the sums with others, and without some that are in them, for the kinds requested.
 
-        What is exchanged is added up first: there are never more than two copies of all sums.
+        What is exchanged is added up first, so that the sums are copied once.
 
         Raises
         ------

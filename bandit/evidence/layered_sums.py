@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..units.unit_memory import UnitMemory
+    from ..units.array_memory import ArrayMemory
 
 MOST_RECENT: Final = 4_096
 """Contexts that may lie above the base in any case: some 0.7 MB with five channels."""
 
 RECENT_SHARE: Final = 0.125
-"""Share of the base that may lie above it: each context is rewritten for eight that changed."""
+"""Share of the base that may lie above it: for each that changes, some eight are rewritten."""
 
 AT_ONCE: Final = 20_000
 """Contexts of the base that are looked at together."""
@@ -28,27 +28,27 @@ AT_ONCE: Final = 20_000
 
 @dataclass(frozen=True)
 class LayeredSums:
-    """Decayed sums in two layers, so that a change costs what changed and not what there is.
+    """Decayed sums in two layers, so that a change copies few of them.
 
-    Neither layer ever changes: a change makes a small layer anew, which lies above the large one.
+    Neither layer ever changes: a change makes the small one anew, which lies above the large one.
     Once it has grown, both become one. So who reads the sums as they were needs no copy.
 
     Attributes
     ----------
     base : DecayedSums
-        Its values may lie on disk, see `UnitMemory`.
+        Its values may lie on disk, see `ArrayMemory`.
     recent : DecayedSums
         What came or changed since, in place of the base's sums of the same contexts.
-    memory : UnitMemory
+    memory : ArrayMemory
         Where the values of the next base will lie.
     """
 
     base: DecayedSums
     recent: DecayedSums
-    memory: UnitMemory
+    memory: ArrayMemory
 
     @classmethod
-    def of(cls, sums: DecayedSums, memory: UnitMemory) -> LayeredSums:
+    def of(cls, sums: DecayedSums, memory: ArrayMemory) -> LayeredSums:
         """Return sums as they are, without a copy."""
         return cls(sums, sums.select(slice(0)), memory)
 
@@ -70,30 +70,29 @@ class LayeredSums:
         if not len(change):
             return self
         recent = self._recent_with(change.keys).add(change, half_life_us)
-        base = self.base
+        gone = recent.keys[:0]
         if len(taken):
             kept = recent.without_rounding(taken, half_life_us)
             gone, recent = np.setdiff1d(recent.keys, kept.keys), kept
-            if base.find(gone)[1].any():
-                base = base.without(gone)
-        made = replace(self, base=base, recent=recent)
-        is_large = len(recent) > max(MOST_RECENT, RECENT_SHARE * len(base))
-        return made.as_one() if is_large else made
+        made = replace(self, recent=recent)
+        is_large = len(recent) > max(MOST_RECENT, RECENT_SHARE * len(self.base))
+        return made.as_one(gone) if is_large or self.base.find(gone)[1].any() else made
 
-    def as_one(self) -> LayeredSums:
-        """Return both layers as a base."""
-        keys = self.keys
+    def as_one(self, gone: NDArray[np.uint64]) -> LayeredSums:
+        """Return both layers as a base, without some contexts of it."""
+        keys = np.setdiff1d(self.keys, gone, assume_unique=True)
         times = np.empty(len(keys), np.int64)
         values = self.memory.zeros((len(keys), self.base.values.shape[1]), np.float64)
         start = 0
-        for part in self.parts():
+        for every in self.parts():
+            part = every.without(gone)
             end = start + len(part)
             times[start:end], values[start:end] = part.times, part.values
             start = end
         self.memory.give_back(values)
         return self.of(DecayedSums(keys, times, values, self.base.squared), self.memory)
 
-    def find(self, key: np.uint64) -> DecayedSums | None:
+    def get(self, key: np.uint64) -> DecayedSums | None:
         """Return the sums of one context; None where there are none."""
         for layer in (self.recent, self.base):
             row = int(layer.keys.searchsorted(key))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..._shared.ids import NO_ID
+from ...errors import StoreError
 from ..base.timestamps import NO_TIME
 from ..units.record import UnitBatch
 from .current_sums import CurrentSums
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Protocol
 
+    from ..units.array_memory import ArrayMemory
     from ..units.fold_arrays import RowArrays
-    from ..units.unit_memory import UnitMemory
     from ..units.unit_table import UnitTable
     from .decayed_sums import DecayedSums
 
@@ -61,7 +62,7 @@ class RunningSums:
         sum_of: SumOf,
         half_life_us: float,
         max_queries: int,
-        memory: UnitMemory,
+        memory: ArrayMemory,
     ) -> None:
         self.closed, self._sum_of, self._memory = closed, sum_of, memory
         self._half_life, self._max_queries = half_life_us, max_queries
@@ -96,12 +97,14 @@ class RunningSums:
     def step(self, units: UnitTable, kinds: Collection[str]) -> bool:
         """Add up what changed, and of what is new no more than one step may.
 
-        Returns whether one more step would do all of the rest. Where it fails, the next one begins
-        anew. Raises StoreError if the disk is full.
+        Returns whether one more step would do all of the rest. Raises StoreError if the disk is
+        full: then the next step does what was left.
         """
         try:
             return self._step(units, kinds)
-        except BaseException:
+        except StoreError:
+            raise
+        except BaseException:  # wherever it came, such as an interrupt: begin anew
             self._begin()
             raise
         finally:
@@ -157,10 +160,10 @@ class RunningSums:
         if self._is_of_others(before, after):
             self._begin()
             return
-        self._before.clear()
         added, taken = (self._sum_of(each, self._kinds, _UNLIMITED) for each in (after, before))
         kinds = self._kept(self._kinds)
         self._tables = self._tables.exchange(added, taken, self._half_life, kinds)
+        self._before.clear()
         self._count_queries()
 
     def _is_of_others(self, before: UnitBatch, after: UnitBatch) -> bool:

@@ -27,7 +27,7 @@ class UserTable(NamedTuple):
 
     def find(self, user_id: str) -> ArmSums | None:
         """Return the sums of a user; None where nothing is known of the user."""
-        found = self.sums.find(np.uint64(stable_id(user_id)))
+        found = self.sums.get(np.uint64(stable_id(user_id)))
         return None if found is None else ArmSums.of(self._read(found))
 
     def parts(self) -> Iterator[Sums]:

@@ -10,7 +10,7 @@ from ..._shared.digests import with_checksum
 from ..._shared.ids import stable_id
 from ...errors import OvertakenError
 from ..evidence.reports import MergeReport
-from .replica import CursorMove, ReadPosition, StoreChanges
+from .replica import ReadPosition, StateMove, StoreChanges
 from .serialization import (
     StoredSettings,
     assemble,
@@ -51,7 +51,7 @@ def changes_since(t: Transaction, position: ReadPosition | None) -> StoreChanges
     settings = t.settings()
     if settings is None:
         return None
-    now = ReadPosition(settings.source, settings.generation, t.version(), t.cursor())
+    now = position_of(t, settings)
     units = None
     if position is not None and position[:2] == now[:2]:
         units = t.units_since(position.cursor) if now.cursor > position.cursor else []
@@ -62,6 +62,18 @@ def changes_since(t: Transaction, position: ReadPosition | None) -> StoreChanges
         return StoreChanges(settings, now, whole, {}, [])
     resets = {} if now.version == position.version else t.resets()
     return StoreChanges(settings, now, None, resets, units)
+
+
+def position_of(t: Transaction, settings: StoredSettings) -> ReadPosition:
+    """Return how far the state is that is read."""
+    return ReadPosition(settings.source, settings.generation, t.version(), t.cursor())
+
+
+def move_by(t: Transaction, settings: StoredSettings, writes: Writes) -> StateMove:
+    """Return what is about to happen to a state with these settings."""
+    before = position_of(t, settings)
+    generation = (writes.settings or settings).generation
+    return StateMove(before, before._replace(generation=generation, cursor=t.cursor_after(writes)))
 
 
 def settings_with(t: Transaction, evidence: Evidence, writes: Writes) -> StoredSettings:
@@ -98,10 +110,10 @@ def apply(
     log_position: LogPosition | None = None,
     expected: LogPosition | None = None,
     dropped: Collection[bytes] = (),
-) -> tuple[tuple[MergeReport, CursorMove | None], Writes | None]:
+) -> tuple[tuple[MergeReport, StateMove], Writes | None]:
     """Forget some units, fold those of an evidence, and move the log position.
 
-    Returns what became of the units, and what that does to the cursor; None where it is not known.
+    Returns what became of the units, and of the position of the state.
     """
     writes = Writes()
     settings = settings_with(t, evidence, writes)
@@ -127,10 +139,8 @@ def apply(
         writes.units.update({k: value for k, value in folded.items() if value != stored[k]})
     changed = len(writes.units) - removed - opened
     report = MergeReport(opened, changed, len(rows) - len(accepted), 0)
-    after = t.cursor_after(writes)
-    move = None if after is None else CursorMove(t.cursor(), after)
     is_any = writes.units or writes.settings or writes.log_position
-    return (report, move), writes if is_any else None
+    return (report, move_by(t, settings, writes)), writes if is_any else None
 
 
 def moved_position(
@@ -284,19 +294,20 @@ def reset_user(t: Transaction, user: int, reset: UserReset) -> tuple[bool, Write
     return True, Writes(users={user: None}, resets={user: reset})
 
 
-def forget_user(t: Transaction, user_id: str) -> tuple[int, Writes | None]:
-    """Take a user's name and sessions off the open units; return how many there were."""
+def forget_user(t: Transaction, user_id: str) -> tuple[tuple[int, list[StateMove]], Writes | None]:
+    """Take a user's name and sessions off the open units.
+
+    Returns how many there were, and what became of the position of the state.
+    """
     settings = t.settings()
-    if settings is None:
-        return 0, None
-    units = t.user(stable_id(user_id)).units
-    if not units:
-        return 0, None
+    units = [] if settings is None else t.user(stable_id(user_id)).units
+    if settings is None or not units:
+        return (0, []), None
     evidence = assemble(settings, None, {}, {}, units, {})
     evidence.state.forget(user_id)
     writes = Writes(settings=replace(settings, generation=settings.generation + 1))
     writes.units = stored_units(evidence)
-    return len(units), writes
+    return (len(units), [move_by(t, settings, writes)]), writes
 
 
 def remove_arm(t: Transaction, feature_uri: str) -> tuple[bool, Writes | None]:

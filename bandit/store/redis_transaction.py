@@ -60,8 +60,9 @@ class RedisTransaction(Transaction):
         self._begin()
         return self._change
 
-    def cursor_after(self, writes: Writes) -> None:
-        """Return None: others may change other units until the commit."""
+    def cursor_after(self, writes: Writes) -> int:  # noqa: ARG002 - other stores need it
+        """Return `cursor`: others may change other units until the commit."""
+        return self.cursor()
 
     def log_position(self) -> LogPosition | None:
         """Return how far a log has been followed, None where none has."""

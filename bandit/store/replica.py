@@ -33,11 +33,14 @@ class StoreChanges(NamedTuple):
     units: list[bytes]
 
 
-class CursorMove(NamedTuple):
-    """What a transaction in which nobody else could write did to the cursor of a state."""
+class StateMove(NamedTuple):
+    """What one transaction did to the position of a state; its version is that of before.
 
-    before: int
-    after: int
+    Where others may have written units meanwhile, the cursor is that of before, too.
+    """
+
+    before: ReadPosition
+    after: ReadPosition
 
 
 class Replica:
@@ -55,16 +58,22 @@ class Replica:
         self._position: ReadPosition | None = None
         self.evidence: Evidence | None = None
 
-    def skip_generation(self) -> None:
-        """Note that a change of the store which folding cannot follow is in `evidence` already."""
-        if self._position is not None:
-            self._position = self._position._replace(generation=self._position.generation + 1)
+    def skip(self, moves: Iterable[StateMove]) -> None:
+        """Note that what these have written is in `evidence` already.
 
-    def skip(self, moves: Iterable[CursorMove]) -> None:
-        """Note that units which were written by these are in `evidence` already."""
-        for move in moves:
-            if self._position is not None and self._position.cursor == move.before:
-                self._position = self._position._replace(cursor=move.after)
+        Where a change that folding cannot follow was taken in between, such as the deletion of a
+        user whom these name, everything is read anew with the next `refresh`.
+        """
+        for before, after in moves:
+            position = self._position
+            if position is None or position.source != before.source:
+                return
+            if position.generation == before.generation:
+                is_same = position.cursor == before.cursor
+                cursor = after.cursor if is_same else position.cursor
+                self._position = position._replace(generation=after.generation, cursor=cursor)
+            elif position.generation > after.generation:
+                self._position = None
 
     def refresh(self) -> bool:
         """Catch up with the store and return whether anything is different.
@@ -72,17 +81,19 @@ class Replica:
         Raises
         ------
         StoreError
-            If the store cannot be reached; `evidence` stays as it was.
+            If the store cannot be reached; `evidence` stays as it was. If the disk is full; then
+            everything is read anew the next time.
         """
         before, changes = self._position, self._read(self._position)
         if changes is None:
             self._position, self.evidence = None, None
             return before is not None
-        self._position = changes.position
         if changes.evidence is not None or self.evidence is None:
-            self.evidence = changes.evidence
+            self._position, self.evidence = changes.position, changes.evidence
             return True
         if changes.position == before:
             return False
+        self._position = None  # until all of it is folded
         catch_up(self.evidence, changes.settings, changes.resets, changes.units)
+        self._position = changes.position
         return True

@@ -20,8 +20,8 @@ from ..evidence.evidence import Evidence
 from ..evidence.query_sums import layout, realigned_queries
 from ..evidence.state import EvidenceState
 from ..evidence.sum_tables import SumTables, realigned_beta
+from ..units.array_memory import BeyondMemory
 from ..units.stored_rows import HEAD, unit_batch
-from ..units.unit_memory import BeyondMemory
 from ..units.user_resets import UserReset, UserResets
 
 if TYPE_CHECKING:

@@ -148,7 +148,7 @@ class SqlTransaction(Transaction):
         if not writes.units_only:
             self._write_state(writes)
         if writes.units:
-            self._write_units(writes.units)
+            self._write_units(writes)
         if writes.log_position is not None:
             self._cursor.execute(
                 "UPDATE fusion_states SET mark = ? WHERE id = ?",
@@ -179,11 +179,11 @@ class SqlTransaction(Transaction):
             )
         write_queries(self._cursor, self._state, "closed", writes.queries)
 
-    def _write_units(self, units: dict[bytes, bytes | None]) -> None:
+    def _write_units(self, writes: Writes) -> None:
+        units, change = writes.units, self.cursor_after(writes)
         removed = [(self._state, key) for key, value in units.items() if value is None]
         self._cursor.executemany("DELETE FROM fusion_units WHERE state = ? AND key = ?", removed)
         values = [value for value in units.values() if value is not None]
-        change = self.cursor() + len(values)
         self._cursor.execute(
             "UPDATE fusion_states SET change = ? WHERE id = ?", (change, self._state)
         )

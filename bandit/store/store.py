@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..sessions.session_sums import PersonalSums
     from .backend import Backend, CurrentWeights
     from .log_position import LogPosition
-    from .replica import CursorMove, ReadPosition, StoreChanges
+    from .replica import ReadPosition, StateMove, StoreChanges
     from .snapshot_history import WeightInterval
     from .transaction import Transaction, Writes
 
@@ -222,19 +222,19 @@ class Store:
         StoreError
             If the store cannot be reached.
         """
-        return self.apply_and_note(
+        return self.apply_with_moves(
             evidence, log_position=log_position, expected=expected, dropped=dropped
         )[0]
 
-    def apply_and_note(
+    def apply_with_moves(
         self,
         evidence: Evidence,
         *,
         log_position: LogPosition | None = None,
         expected: LogPosition | None = None,
         dropped: Collection[bytes] = (),
-    ) -> tuple[MergeReport, list[CursorMove]]:
-        """Do as `apply`; return its report, and what a replica that has the batch may skip."""
+    ) -> tuple[MergeReport, list[StateMove]]:
+        """Do as `apply`; return its report, and what became of the position of the state."""
         if evidence.summary.closed_units:
             msg = "evidence: it holds closed sums, which `apply` would count twice; use `merge`"
             raise InvalidInputError(msg)
@@ -247,7 +247,7 @@ class Store:
             moved = (log_position, expected, dropped) if is_last else (None, None, ())
             report, move = self._write(operations.apply, evidence, part, *moved)
             total = MergeReport(*(a + b for a, b in zip(total, report, strict=True)))
-            moves += [] if move is None else [move]
+            moves.append(move)
         return total, moves
 
     def log_position(self) -> LogPosition | None:
@@ -390,6 +390,12 @@ class Store:
 
         A resend of the rows names the user again, so delete them from the log first.
         """
+        return self.delete_user_with_moves(user_id, at=at)[0]
+
+    def delete_user_with_moves(
+        self, user_id: str, *, at: dt.datetime | int | None = None
+    ) -> tuple[int, list[StateMove]]:
+        """Do as `delete_user`; return also what became of the position of the state."""
         self.reset_user(user_id, at=at)
         return self._write(operations.forget_user, user_id)
 

@@ -99,8 +99,8 @@ class Transaction(ABC):
         """Return a number that grows with every change of a unit."""
 
     @abstractmethod
-    def cursor_after(self, writes: Writes) -> int | None:
-        """Return what `cursor` will be once this is written, None where others may be first."""
+    def cursor_after(self, writes: Writes) -> int:
+        """Return what `cursor` will be once this is written; `cursor` where others may be first."""
 
     @abstractmethod
     def log_position(self) -> LogPosition | None:

@@ -10,18 +10,18 @@ import numpy as np
 
 from ..._shared.ids import NO_ID
 from ..base.timestamps import NO_TIME
+from .array_memory import InMemory
 from .channel_sets import NO_CHANNEL, recoded, union
 from .fold_arrays import FoldCounts, SingleRow, cells_of
 from .record import LIVE, SHOWN, UNIT, UnitBatch, hash_key, hash_keys
-from .unit_memory import InMemory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..base.code_table import CodeTable
+    from .array_memory import ArrayMemory
     from .fold_arrays import OtherChannels, RowArrays
     from .record import UnitRow
-    from .unit_memory import UnitMemory
 
 _LOW: Final = 0xFFFFFFFF
 _MIN_CAPACITY: Final = 64
@@ -46,7 +46,7 @@ class UnitTable:
         Channels; shared with the owner, who may add some and then calls `widen`.
     segments : CodeTable
         Segments, shared likewise.
-    memory : UnitMemory, optional
+    memory : ArrayMemory, optional
         Where the arrays lie; in memory if None.
 
     Attributes
@@ -59,7 +59,7 @@ class UnitTable:
         self,
         arms: CodeTable[str],
         segments: CodeTable[tuple[str, ...]],
-        memory: UnitMemory | None = None,
+        memory: ArrayMemory | None = None,
     ) -> None:
         self.arms, self.segments = arms, segments
         self.memory = InMemory() if memory is None else memory

@@ -201,11 +201,13 @@ def _of_ips(results: Results) -> dict[str, bool]:
     verdicts = {}
     for column in [each for each in ("pbm", "pbm rrf") if each in results]:
         true = share(results, column, "ips, true curve")
-        estimated = share(results, column, "ips, estimated curve")
         if column == "pbm":
             verdicts["ips with the true curve reaches 94 % (pbm)"] = true >= 94
+        is_refused = any("refused" in found["ips, estimated curve"] for found in results[column])
         name = f"the estimated curve is within 1.5 points of it ({column})"
-        verdicts[name] = estimated >= true - 1.5
+        verdicts[name] = not is_refused and (
+            share(results, column, "ips, estimated curve") >= true - 1.5
+        )
     return verdicts
 
 

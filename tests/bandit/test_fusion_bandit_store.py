@@ -3,15 +3,19 @@
 import datetime as dt
 import shutil
 import uuid
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rankloom._shared.ids import stable_id
 from rankloom.bandit import FusionBandit
 from rankloom.bandit.store import replica
+from rankloom.bandit.store.log_position import LogPosition
 from rankloom.bandit.store.serialization import catch_up
+from rankloom.bandit.units.array_memory import InMemory
 from rankloom.errors import StateMismatchError, StoreError
 
 ARMS = ["text", "image"]
@@ -92,6 +96,11 @@ def test_what_a_process_wrote_itself_is_not_read_again(open_bandit, store_url, m
     bandit.update(rows())
     bandit.observe(rows("image")[0], now=NOW)
     bandit.refresh()
+    batch = bandit.learner.fresh()
+    batch.update(rows("video", 20))
+    start = LogPosition("log", 0)
+    bandit.learner.take_in(batch, log_position=LogPosition("log", 1), expected=start)
+    bandit.refresh()
     assert sum(read) == 0
     other = open_bandit()
     other.update(rows("image", 10))
@@ -100,6 +109,68 @@ def test_what_a_process_wrote_itself_is_not_read_again(open_bandit, store_url, m
     # Those of the other, and its own that came after them; one was there already.
     assert sum(read) == 9 + 10
     assert bandit.mean() == pytest.approx(open_bandit().mean(), rel=1e-9)
+
+
+def named(bandit, user_id):
+    return int((bandit.evidence.state.units.records["user"] == stable_id(user_id)).sum())
+
+
+class FullDisk(InMemory):
+    def zeros(self, shape, dtype):
+        msg = f"no space left for {shape} of {dtype}"
+        raise StoreError(msg)
+
+
+def test_a_refresh_that_fails_is_made_up_for_by_the_next(open_bandit):
+    one, other = open_bandit(), open_bandit()
+    one.update(rows()[:5])
+    one.refresh()
+    other.update(rows("image"))
+    memory, one.evidence.state.units.memory = one.evidence.state.units.memory, FullDisk()
+    for _ in range(2):
+        with suppress(StoreError):
+            one.refresh()
+    one.evidence.state.units.memory = memory
+    one.refresh()
+    assert one.evidence.summary.open_units == 205
+
+
+def test_what_others_do_between_storing_and_folding_a_batch_arrives(open_bandit, monkeypatch):
+    one, other = open_bandit(), open_bandit()
+    one.update(rows(n=20, user_id="u"))
+    for bandit in (one, other):
+        bandit.refresh()
+    learner = one.learner
+    store, apply = learner.store, learner.store.apply_with_moves
+    batch = learner.fresh()
+    batch.update(rows("image", 10, user_id="u"))
+    dropped = {learner.evidence.unit_rows()[0].key}
+
+    def and_then(act):
+        def applied(*args, **kwargs):
+            report = apply(*args, **kwargs)
+            monkeypatch.setattr(store, "apply_with_moves", apply)
+            act()
+            return report
+
+        monkeypatch.setattr(store, "apply_with_moves", applied)
+
+    # Another thread of the same process reads the store, whose generation has moved.
+    and_then(one.refresh)
+    start, end = LogPosition("log", 1), LogPosition("log", 2)
+    learner.take_in(batch, log_position=start, expected=LogPosition("log", 0), dropped=dropped)
+    other.refresh()
+    assert other.delete_user("u", at=NOW) == named(one, "u") == 29
+    one.refresh()
+    assert named(one, "u") == 0
+    # It deletes the user whom the batch at hand names.
+    batch = learner.fresh()
+    batch.update(rows("video", 10, user_id="v"))
+    and_then(lambda: one.delete_user("v", at=NOW))
+    learner.take_in(batch, log_position=end, expected=start)
+    one.refresh()
+    assert named(one, "v") == 0
+    assert one.evidence.summary.open_units == open_bandit().evidence.summary.open_units == 39
 
 
 EVERYTHING = rows(n=40, user_id="u") + rows("image", 40)

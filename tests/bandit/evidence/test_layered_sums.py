@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from rankloom.bandit.evidence import layered_sums
 from rankloom.bandit.evidence.decayed_sums import DecayedSums
 from rankloom.bandit.evidence.layered_sums import LayeredSums
-from rankloom.bandit.units.unit_memory import BeyondMemory, InMemory
+from rankloom.bandit.units.array_memory import BeyondMemory, InMemory
 
 HALF_LIFE, LATEST = 100.0, 300
 NOTHING = DecayedSums.empty(4, squared=3)
@@ -66,7 +68,7 @@ def test_layers_are_one_table(history, most_recent, at_once, on_disk):
             expected = table.at(keys, LATEST, HALF_LIFE)
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
             for key in keys:
-                one = layered.find(key)
+                one = layered.get(key)
                 assert_same(NOTHING if one is None else one, table.select(table.keys == key))
             earlier.append((layered, whole(layered)))
         for kept, as_it_was in earlier:
@@ -82,6 +84,23 @@ def test_a_change_of_few_contexts_leaves_the_base():
     assert changed.base is layered.base
     assert changed.recent.keys.tolist() == [7, 200]
     assert len(layered.recent) == 0
+
+
+def test_contexts_that_leave_the_base_do_not_bring_it_into_memory():
+    many = [(key, key, 1.0) for key in range(1, 101)]
+    layered = LayeredSums.of(NOTHING, BeyondMemory(largest=0))
+    layered = layered.exchange(sums_of(many), NOTHING, HALF_LIFE).as_one(NOTHING.keys)
+    changed = layered.exchange(NOTHING, sums_of(many[:3]), HALF_LIFE)
+    assert changed.keys.tolist() == list(range(4, 101))
+    for each in (layered, changed):
+        assert isinstance(owner(each.base.values), mmap.mmap)
+
+
+def owner(array: object) -> object:
+    """Return what holds the memory of an array."""
+    while isinstance(array, np.ndarray | memoryview):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
+    return array
 
 
 def test_many_changes_become_a_base(monkeypatch):

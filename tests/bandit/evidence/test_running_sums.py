@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankloom.bandit import Evidence
-from rankloom.bandit.evidence import layered_sums, running_sums, state, sum_tables
+from rankloom.bandit.evidence import current_sums, layered_sums, running_sums, state, sum_tables
 from rankloom.bandit.serving.posterior_snapshot import PosteriorSnapshot
-from rankloom.bandit.units.unit_memory import BeyondMemory, InMemory
+from rankloom.bandit.units.array_memory import BeyondMemory, InMemory
 from rankloom.errors import StoreError
 
 ARMS = ("text", "image", "video")
@@ -193,5 +193,24 @@ def test_a_full_disk_loses_no_sums(monkeypatch):
             with pytest.raises(StoreError, match="no space left"):
                 evidence.user_sums()
         memory.is_full = False
+        evidence.user_sums()
+    assert_same(evidence, anew)
+
+
+def test_an_interrupt_loses_no_sums(monkeypatch):
+    evidence, anew = Evidence(ARMS), Evidence(ARMS)
+    exchange = current_sums.CurrentSums.exchange
+
+    def interrupted(*args):
+        exchange(*args)
+        raise KeyboardInterrupt
+
+    for part in ([shown(i) for i in range(20)], [shown(i, "click") for i in range(3)]):
+        anew.update(part)
+        evidence.update(part)
+        monkeypatch.setattr(current_sums.CurrentSums, "exchange", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            evidence.user_sums()
+        monkeypatch.setattr(current_sums.CurrentSums, "exchange", exchange)
         evidence.user_sums()
     assert_same(evidence, anew)

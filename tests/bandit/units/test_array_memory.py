@@ -12,7 +12,7 @@ FOLDING = """
 import numpy as np
 from rankloom.bandit.base.code_table import CodeTable
 from rankloom.bandit.units.fold_arrays import RowArrays
-from rankloom.bandit.units.unit_memory import BeyondMemory
+from rankloom.bandit.units.array_memory import BeyondMemory
 from rankloom.bandit.units.unit_table import UnitTable
 
 
@@ -72,7 +72,7 @@ else:
 FULL = """
 import resource
 import numpy as np
-from rankloom.bandit.units.unit_memory import BeyondMemory
+from rankloom.bandit.units.array_memory import BeyondMemory
 from rankloom.errors import StoreError
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))

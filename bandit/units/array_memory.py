@@ -28,7 +28,7 @@ TOUCHED_AT_MOST: Final = 512
 _FULL: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
-class UnitMemory(Protocol):
+class ArrayMemory(Protocol):
     """Makes the arrays of units and of sums of users."""
 
     def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -123,7 +123,7 @@ def _warn_once(reason: str) -> None:
 
 
 def _mapped(size: int) -> mmap.mmap:
-    with tempfile.TemporaryFile(prefix="rankloom-units-") as file:
+    with tempfile.TemporaryFile(prefix="rankloom-evidence-") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
         else:
