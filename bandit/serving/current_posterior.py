@@ -77,8 +77,8 @@ class CurrentPosterior:
         up requests.
 
         Raises NoExposuresError if there are clicks and no row says what was shown; or, unless
-        `on_demand`, before there is a posterior. Warns once if higher scores of a channel clearly
-        go with fewer rewards.
+        `on_demand`, before there is a posterior. Raises StoreError if sums are to lie on a disk
+        that is full. Warns once if higher scores of a channel clearly go with fewer rewards.
         """
         held = self.held
         if not self.on_demand:
