@@ -142,6 +142,13 @@ class DecayedSums:
             values[known] = self.select(at[known]).decayed_to(time, half_life_us)
         return values
 
+    def get(self, key: np.uint64) -> DecayedSums | None:
+        """Return one context, without a copy; None where there is none."""
+        row = int(self.keys.searchsorted(key))
+        if row == len(self) or self.keys[row] != key:
+            return None
+        return self.select(slice(row, row + 1))
+
     def find(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """Return where contexts are or would be, and whether they are there."""
         at = self.keys.searchsorted(keys)

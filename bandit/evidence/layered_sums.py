@@ -93,12 +93,9 @@ class LayeredSums:
         return self.of(DecayedSums(keys, times, values, self.base.squared), self.memory)
 
     def get(self, key: np.uint64) -> DecayedSums | None:
-        """Return the sums of one context; None where there are none."""
-        for layer in (self.recent, self.base):
-            row = int(layer.keys.searchsorted(key))
-            if row < len(layer) and layer.keys[row] == key:
-                return layer.select(slice(row, row + 1))
-        return None
+        """Return one context, without a copy; None where there is none."""
+        found = self.recent.get(key)
+        return self.base.get(key) if found is None else found
 
     def at(self, keys: NDArray[np.uint64], time: int, half_life_us: float) -> NDArray[np.float64]:
         """Return the values of some contexts at one time, 0 for a context without sums."""

@@ -33,8 +33,7 @@ class QueryTable(NamedTuple):
 
     def at(self, key: int) -> QuerySums | None:
         """Return the sums of a query by its id; None where nothing is known of it."""
-        row = int(self.sums.keys.searchsorted(np.uint64(key)))
-        if key == NO_ID or row == len(self.sums) or self.sums.keys[row] != key:
+        one = None if key == NO_ID else self.sums.get(np.uint64(key))
+        if one is None:
             return None
-        one = self.sums.select(np.array([row]))
         return QuerySums.of(read_queries(one, self.arms, self.time, self.half_life_us))
